@@ -1,0 +1,1 @@
+//! HTTP: who is asking, endpoints, replies, authentication, limits.

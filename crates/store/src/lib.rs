@@ -1,0 +1,1 @@
+//! Durable cluster state behind one trait; SQLite is the first implementation.
