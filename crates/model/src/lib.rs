@@ -1,5 +1,35 @@
 //! What a cluster is: nodes, attribute groups, boot configurations, and the state that holds them. No I/O.
+//!
+//! An administrator's wish becomes a [`Transaction`]: [`creation`], [`Object::replacement`] or [`Object::deletion`]. A
+//! store makes it durable and sends it round as [`Change`]s, and [`ClusterState::apply`] is the only thing that alters
+//! the state, so that every head comes to the same one.
 
+mod address;
+mod admin;
+mod attributes;
+mod boot_config;
+mod cluster;
+mod effective;
+mod error;
+mod group;
+mod name;
+mod node;
+mod object;
+mod state;
 mod transaction;
+mod uid;
 
+pub use address::{Ip, MacAddr};
+pub use admin::{Admin, AdminSpec, PasswordHash, Session, TokenHash};
+pub use attributes::{Attributes, Facts};
+pub use boot_config::{BootConfig, BootConfigSpec};
+pub use cluster::Cluster;
+pub use effective::SetBy;
+pub use error::{BadRecord, Invalid};
+pub use group::{AttributeGroup, GroupSpec};
+pub use name::{AttributeName, Name};
+pub use node::{Interface, Node, NodeSpec};
+pub use object::{Kind, Object, Spec, creation};
+pub use state::{ClusterState, Collection, Nodes, Sessions};
 pub use transaction::{Change, Expect, Key, Revision, Transaction};
+pub use uid::Uid;

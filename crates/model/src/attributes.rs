@@ -1,0 +1,89 @@
+//! Attributes of nodes and groups, and what a node reports of itself.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::{AttributeName, Invalid};
+
+/// The longest value of an attribute, in bytes.
+const LONGEST_VALUE: usize = 64 * 1024;
+/// The most attributes one object may have.
+const MOST: usize = 1000;
+
+/// Named texts.
+pub type Attributes = BTreeMap<AttributeName, String>;
+
+pub(crate) fn validate_attributes(attributes: &Attributes) -> Result<(), Invalid> {
+    if attributes.len() > MOST {
+        return Err(Invalid::Text {
+            field: "attributes".into(),
+            why: format!("at most {MOST}"),
+        });
+    }
+    attributes
+        .iter()
+        .try_for_each(|(name, value)| validate_text(name.as_str(), value))
+}
+
+pub(crate) fn validate_text(field: &str, value: &str) -> Result<(), Invalid> {
+    let why = if value.len() > LONGEST_VALUE {
+        format!("{} bytes, at most {LONGEST_VALUE}", value.len())
+    } else if value.contains('\0') {
+        "holds a NUL".into()
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::Text {
+        field: field.to_owned(),
+        why,
+    })
+}
+
+/// What a node reports of itself: its hardware, or its status. Keys are free text; numbers and truth values are kept as text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(transparent)]
+pub struct Facts(pub BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Facts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a text, a number, or true or false")]
+        enum Fact {
+            Text(String),
+            Number(serde_json::Number),
+            Truth(bool),
+        }
+        let facts = BTreeMap::<String, Fact>::deserialize(deserializer)?;
+        let text = |fact| match fact {
+            Fact::Text(text) => text,
+            Fact::Number(number) => number.to_string(),
+            Fact::Truth(truth) => truth.to_string(),
+        };
+        Ok(Self(
+            facts
+                .into_iter()
+                .map(|(name, fact)| (name, text(fact)))
+                .collect(),
+        ))
+    }
+}
+
+impl Facts {
+    /// Whether nothing was reported.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn validate(&self, field: &str) -> Result<(), Invalid> {
+        if self.0.len() > MOST {
+            return Err(Invalid::Text {
+                field: field.to_owned(),
+                why: format!("at most {MOST} keys"),
+            });
+        }
+        self.0
+            .iter()
+            .try_for_each(|(name, value)| validate_text(&format!("{field}.{name}"), value))
+    }
+}
