@@ -1,1 +1,27 @@
 //! What is on disk: boot files, confined to their directory and parsed once per revision.
+//!
+//! [`FileRoot`] is the only way to the kickstarts directory: whatever name a client asks for, the kernel decides
+//! that it stays inside. [`BootFiles`] keeps the files read, hashed and parsed, and asks the file system at every
+//! request whether they are still those on disk. Everything here blocks, but for [`BootFiles::try_cached`].
+
+mod beneath;
+mod boot_files;
+mod digest;
+mod edit;
+mod error;
+mod file_id;
+mod file_name;
+mod file_root;
+mod listing;
+mod reading;
+mod temporary;
+mod walk;
+
+pub use boot_files::{BootFile, BootFiles, MAX_BOOT_FILE};
+pub use digest::Sha256Digest;
+pub use edit::{Precondition, Stored};
+pub use error::ContentError;
+pub use file_id::{FileId, FileKind};
+pub use file_name::{FileName, FileNameError, FileNameFault};
+pub use file_root::FileRoot;
+pub use listing::FileEntry;

@@ -59,7 +59,7 @@ impl fmt::Display for Kind {
 }
 
 /// What an administrator says of an object: everything but its UID and revision.
-pub trait Spec: Serialize + DeserializeOwned + Clone + PartialEq {
+pub trait Spec: Serialize + DeserializeOwned + Clone + PartialEq + Send + Sync + 'static {
     /// Which kind of object this describes.
     const KIND: Kind;
 

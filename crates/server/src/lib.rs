@@ -1,1 +1,30 @@
 //! HTTP: who is asking, endpoints, replies, authentication, limits.
+//!
+//! Start with [`routes`], the table of all endpoints; `service` follows a request from there to its answer.
+
+mod asking;
+mod audit;
+pub mod auth;
+mod base_url;
+mod boot;
+mod call;
+mod envelope;
+mod error;
+mod glob;
+mod head;
+mod health;
+pub mod ledger;
+pub mod listen;
+mod manage;
+mod metrics;
+pub mod new_cluster;
+pub mod openapi;
+mod path;
+mod query;
+pub mod reply;
+mod routes;
+mod service;
+
+pub use error::Error;
+pub use head::{Head, HeadError, Settings};
+pub use service::Service;

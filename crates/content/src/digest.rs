@@ -1,0 +1,85 @@
+//! The SHA-256 that names a revision of content, on every head alike.
+
+use std::fmt;
+use std::io;
+
+use sha2::{Digest as _, Sha256};
+
+/// The SHA-256 of some content; shown as 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256Digest([u8; 32]);
+
+impl Sha256Digest {
+    /// The digest of `content`.
+    #[must_use]
+    pub fn of(content: &[u8]) -> Self {
+        Self(Sha256::digest(content).into())
+    }
+
+    /// The 32 bytes of the digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first 32 hexadecimal digits: short enough for a log line or an `ETag`, long enough to be unique.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        format!("{self:.32}")
+    }
+}
+
+/// All digits, or as many as the precision asks for (`{:.32}`).
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(64).min(64);
+        for byte in &self.0[..digits / 2] {
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Hashes and counts what is written to it.
+#[derive(Default)]
+pub(crate) struct Hasher {
+    sha256: Sha256,
+    size: u64,
+}
+
+impl Hasher {
+    pub(crate) fn finish(self) -> (u64, Sha256Digest) {
+        (self.size, Sha256Digest(self.sha256.finalize().into()))
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_of_the_standard_vector() {
+        let digest = Sha256Digest::of(b"abc");
+        let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(digest.to_string(), hex);
+        assert_eq!(digest.revision(), hex[..32]);
+    }
+}

@@ -1,0 +1,290 @@
+//! Runs a head: from its settings to its last answer.
+
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use content::{BootFiles, FileRoot};
+use server::{
+    Head, HeadError, Service,
+    ledger::{self, Ledger, Recorder},
+    listen::{self, Connections, Limits, Listeners, Tls},
+};
+use store::Store;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
+
+use crate::{
+    config::{LogFormat, LogLevel, Missing, Settings},
+    data_directory::{DataDirectory, make_directory},
+};
+
+/// How long a store that is being closed may keep the process.
+const LAST_COMMITS: Duration = Duration::from_secs(10);
+
+/// Runs a head until it is told to end by SIGTERM or SIGINT. `admin_pass_file` holds the password of a new cluster.
+///
+/// # Errors
+/// Whatever keeps it from starting, or from going on.
+pub(crate) fn run(settings: &Settings, admin_pass_file: Option<&Path>) -> anyhow::Result<()> {
+    start_log(settings);
+    runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        let running = start(settings, admin_pass_file, &shutdown).await?;
+        for url in &running.urls {
+            println!("listening on {url}");
+        }
+        io::stdout().flush()?;
+        // Without systemd there is nobody to notify, and that is no fault.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+        running.until_told(shutdown).await
+    })
+}
+
+/// The runtime a head runs in.
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
+}
+
+/// A head that answers.
+pub(crate) struct Running {
+    /// Where it listens.
+    pub(crate) urls: Vec<String>,
+    /// Its local socket.
+    pub(crate) socket: PathBuf,
+    store: Arc<dyn Store>,
+    recorder: Recorder,
+    serving: JoinHandle<Result<(), listen::Error>>,
+    following: JoinHandle<Result<(), HeadError>>,
+    terminate: Signal,
+    interrupt: Signal,
+    /// Held until the head has ended.
+    _data: DataDirectory,
+}
+
+/// Starts a head: opens what it serves from, and listens.
+pub(crate) async fn start(
+    settings: &Settings,
+    admin_pass_file: Option<&Path>,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Running> {
+    // What a head keeps is its own business; what others may read is given its mode where it is made.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    raise_open_files(settings);
+
+    let data = DataDirectory::hold(&settings.data)?;
+    let store: Arc<dyn Store> = Arc::new(data.open_store(admin_pass_file)?);
+    for directory in [&settings.paths.kickstarts, &settings.paths.clientpkgs] {
+        make_directory(directory)?;
+    }
+    let boot_files = BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?);
+    let name = settings.head.name.clone().unwrap_or_else(host_name);
+    let (ledger, recorder) = start_ledger(settings, &name, data.file("ledger.db"))?;
+
+    let limits = &settings.limits;
+    let connections = Connections::new(
+        limits.connections as usize,
+        limits.connections_per_address as usize,
+    );
+    let head_settings = head_settings(settings, name, &data);
+    let head = Head::new(
+        head_settings,
+        Arc::clone(&store),
+        boot_files,
+        ledger,
+        Arc::clone(&connections),
+    )
+    .await?;
+
+    let socket = data.file("api.sock");
+    let listeners = bind(settings, &socket)?;
+    let urls = listeners.urls().collect();
+    let service = Service::new(Arc::clone(&head));
+    let limits = Limits {
+        first_byte_time: limits.first_byte_time,
+        header_time: limits.header_time,
+        idle_time: limits.idle_time,
+        shutdown_grace: settings.shutdown_grace,
+    };
+    let (terminate, interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let following = tokio::spawn(async move { head.follow().await });
+    let serving = tokio::spawn(listen::serve(
+        listeners,
+        service,
+        limits,
+        connections,
+        shutdown.clone(),
+    ));
+    Ok(Running {
+        urls,
+        socket,
+        store,
+        recorder,
+        serving,
+        following,
+        terminate,
+        interrupt,
+        _data: data,
+    })
+}
+
+impl Running {
+    /// Answers until the process is told to end; then finishes what runs.
+    pub(crate) async fn until_told(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let Self {
+            store,
+            recorder,
+            mut serving,
+            mut following,
+            mut terminate,
+            mut interrupt,
+            ..
+        } = self;
+        let outcome = tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            served = &mut serving => served?.map_err(anyhow::Error::from),
+            followed = &mut following => followed?.map_err(anyhow::Error::from),
+        };
+        tracing::info!("ending: no new connections; running answers are finished");
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        shutdown.cancel();
+        if !serving.is_finished() {
+            serving.await??;
+        }
+        if tokio::time::timeout(LAST_COMMITS, store.close())
+            .await
+            .is_err()
+        {
+            tracing::error!("the store did not close in time");
+        }
+        following.abort();
+        tokio::task::spawn_blocking(move || recorder.close()).await?;
+        outcome
+    }
+}
+
+fn bind(settings: &Settings, socket: &Path) -> anyhow::Result<Listeners> {
+    let mut listeners = Listeners::default();
+    for address in &settings.listen {
+        listeners.http(&address.to_string())?;
+    }
+    if let Some(tls) = &settings.tls {
+        let certificate = Tls::load(&tls.cert, &tls.key)?;
+        for address in &tls.listen {
+            listeners.https(&address.to_string(), &certificate)?;
+        }
+    }
+    listeners.unix(socket)?;
+    // As a service, the command line finds the head here without being told where.
+    if let Some(directory) = std::env::var_os("RUNTIME_DIRECTORY") {
+        listeners.unix(&PathBuf::from(directory).join("api.sock"))?;
+    }
+    Ok(listeners)
+}
+
+fn start_ledger(
+    settings: &Settings,
+    head: &str,
+    path: PathBuf,
+) -> anyhow::Result<(Ledger, Recorder)> {
+    let settings = ledger::Settings {
+        head: head.to_owned(),
+        keep: settings.ledger.keep,
+        max_size: settings.ledger.max_size,
+        format: match settings.log.format {
+            LogFormat::Human => ledger::LogFormat::Human,
+            LogFormat::Json => ledger::LogFormat::Json,
+        },
+        level: level(settings),
+    };
+    Recorder::start(settings, path, Box::new(io::stderr())).context("cannot start the ledger")
+}
+
+fn head_settings(settings: &Settings, name: String, data: &DataDirectory) -> server::Settings {
+    server::Settings {
+        name,
+        lang: settings.head.lang.clone(),
+        keymap: settings.head.keymap.clone(),
+        timezone: settings.head.timezone.clone(),
+        base_url: settings.base_url.clone(),
+        trusted_proxies: settings.trusted_proxies.clone(),
+        missing: match settings.templates.missing {
+            Missing::Error => template::Missing::Error,
+            Missing::Empty => template::Missing::Empty,
+        },
+        body_limit: settings.limits.body,
+        body_time: settings.limits.idle_time,
+        access_ttl: settings.auth.access_ttl,
+        refresh_ttl: settings.auth.refresh_ttl,
+        tries_per_minute: settings.auth.tries_per_minute,
+        owner: data.owner,
+        audit_log: data.file("audit.log"),
+    }
+}
+
+/// Each connection is an open file; beside them the head itself needs some.
+fn raise_open_files(settings: &Settings) {
+    let wanted = u64::from(settings.limits.connections) + 1024;
+    match listen::raise_open_files(wanted) {
+        Ok(allowed) if allowed < wanted => {
+            tracing::warn!(allowed, wanted, "the system allows fewer open files than limits.connections asks for");
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+fn level(settings: &Settings) -> LevelFilter {
+    match settings.log.level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+/// Sends the log to standard error. A second head in one process would share the first one's.
+pub(crate) fn start_log(settings: &Settings) {
+    let log = tracing_subscriber::fmt()
+        .with_max_level(level(settings))
+        .with_writer(io::stderr)
+        .with_timer(Milliseconds)
+        .with_target(false);
+    let _ = match settings.log.format {
+        LogFormat::Human => log.with_ansi(false).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+}
+
+/// Times as the fetch lines have them.
+struct Milliseconds;
+
+impl FormatTime for Milliseconds {
+    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        write!(writer, "{:.3}", jiff::Timestamp::now())
+    }
+}

@@ -1,0 +1,120 @@
+//! What nodes ask for while they boot: a name, who asks, and from these the bytes to send.
+
+pub(crate) mod kickstart;
+pub(crate) mod values;
+pub(crate) mod ztp;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use content::{BootFile, ContentError, FileName, Sha256Digest};
+use template::{IncludeError, RenderError};
+
+use self::values::NodeValues;
+use crate::{
+    Error,
+    call::Call,
+    head::Head,
+    reply::{Body, Content, ContentType, ETag, LastModified},
+};
+
+/// What a node is to receive.
+pub(crate) struct Delivery {
+    pub content: Content,
+    pub sha256: [u8; 32],
+    /// Which revision of the file it was made from.
+    pub file_revision: Box<str>,
+}
+
+/// The boot file of this name as the asking node is to receive it.
+pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Error> {
+    let file = boot_file(&call.head, name).await?;
+    let (bytes, sha256, last_modified) = if file.template.is_plain() {
+        (file.bytes.clone(), file.sha256, LastModified::of(file.modified()))
+    } else {
+        let rendered = render(call, &file).await?;
+        let sha256 = Sha256Digest::of(&rendered);
+        (rendered, sha256, None)
+    };
+    Ok(Delivery {
+        content: Content {
+            body: Body::Full(bytes),
+            content_type: if name.as_str().ends_with(".json") { ContentType::JSON } else { ContentType::TEXT },
+            etag: ETag::of_sha256(sha256.as_bytes()),
+            last_modified,
+        },
+        sha256: *sha256.as_bytes(),
+        file_revision: file.sha256.revision().into(),
+    })
+}
+
+/// A boot file as it is on disk now; from memory, after one `stat`, if it was read before.
+pub(crate) async fn boot_file(head: &Head, name: &FileName) -> Result<Arc<BootFile>, Error> {
+    if let Some(file) = head.boot_files.try_cached(name) {
+        return Ok(file);
+    }
+    let (files, name) = (Arc::clone(&head.boot_files), name.clone());
+    Ok(tokio::task::spawn_blocking(move || files.load(&name)).await??)
+}
+
+async fn render(call: &Call, file: &Arc<BootFile>) -> Result<Bytes, Error> {
+    let values = NodeValues::of_call(call);
+    let missing = call.head.settings.missing;
+    let rendered = match file.template.render(&values, missing) {
+        // An included file is not in memory: where reading it may block, once more from the start.
+        Err(_) if values.must_read() => {
+            let (values, file) = (values.reading(), Arc::clone(file));
+            tokio::task::spawn_blocking(move || {
+                let rendered = file.template.render(&values, missing);
+                rendered.map_err(|error| values.explain(error))
+            })
+            .await?
+        }
+        rendered => rendered.map_err(|error| values.explain(error)),
+    }?;
+    if rendered.is_empty() {
+        // Clients take an empty answer for "nothing to do", and come up unconfigured.
+        return Err(Error::Unprocessable(format!("{} renders to nothing for this node", file.name)));
+    }
+    Ok(rendered)
+}
+
+impl NodeValues {
+    /// What a rendering that failed means to whoever asked.
+    pub(crate) fn explain(&self, error: RenderError) -> Error {
+        match error {
+            RenderError::NeedsNode { at, form } => {
+                Error::NotFound(format!("{}, and {at} needs {form}", self.nobody()))
+            }
+            RenderError::Include { at, file, reason: IncludeError::Failed(reason) } => {
+                match reason.downcast::<ContentError>() {
+                    Ok(reason) if matches!(*reason, ContentError::Changing { .. }) => (*reason).into(),
+                    Ok(reason) => Error::Unprocessable(format!("{at}: {reason}")),
+                    Err(reason) => Error::Unprocessable(format!("{at}: cannot include {file:?}: {reason}")),
+                }
+            }
+            error => Error::Unprocessable(error.to_string()),
+        }
+    }
+}
+
+impl From<ContentError> for Error {
+    fn from(error: ContentError) -> Self {
+        let said = error.to_string();
+        match error {
+            ContentError::Name(_) | ContentError::Upload { .. } => Self::Malformed(said),
+            ContentError::NotFound { .. } | ContentError::NotRegular { .. } => Self::NotFound(said),
+            ContentError::Escapes { .. } | ContentError::SymbolicLink { .. } => Self::Forbidden(said),
+            ContentError::Empty { .. } => Self::Unprocessable(said),
+            ContentError::ParentNotDirectory { .. } => Self::Conflict(said),
+            ContentError::TooLarge { limit, .. } => Self::TooLarge(limit),
+            ContentError::Precondition { found, .. } => {
+                Self::Stale(found.map_or_else(|| "gone".into(), |found| found.revision()))
+            }
+            ContentError::Changing { .. } | ContentError::NoSpace { .. } | ContentError::Directory { .. } => {
+                Self::Unavailable(said)
+            }
+            error => Self::internal(error),
+        }
+    }
+}

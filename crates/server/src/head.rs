@@ -1,0 +1,194 @@
+//! [`Head`]: everything the endpoints of one head share.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use content::BootFiles;
+use ipnet::IpNet;
+use model::{Change, ClusterState, Revision, Transaction, Uid};
+use store::{Store, StoreError};
+use tokio::sync::watch;
+
+use crate::{
+    Error,
+    audit::Audit,
+    boot::ztp::MissingMarkers,
+    auth::{Passwords, Throttle},
+    ledger::Ledger,
+    listen::Connections,
+    metrics::Metrics,
+};
+
+/// How this head answers: its part of the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of this head.
+    pub name: String,
+    /// `<head[lang]>`.
+    pub lang: String,
+    /// `<head[keymap]>`.
+    pub keymap: String,
+    /// `<head[timezone]>`.
+    pub timezone: String,
+    /// This head's `/api/v1` URL, if it is not to be taken from what each client used.
+    pub base_url: Option<String>,
+    /// Whose `X-Forwarded-For` and `Forwarded` count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// What becomes of a form that has neither value nor default.
+    pub missing: template::Missing,
+    /// The largest JSON body, in bytes.
+    pub body_limit: u64,
+    /// How long a client may take to send its body.
+    pub body_time: Duration,
+    /// How long an access token is good.
+    pub access_ttl: Duration,
+    /// How long a session lasts.
+    pub refresh_ttl: Duration,
+    /// Failed log-ins an address may have a minute.
+    pub tries_per_minute: u32,
+    /// The user who, beside root, needs no token on the Unix socket: the owner of the data directory.
+    pub owner: u32,
+    /// The log of who changed what.
+    pub audit_log: PathBuf,
+}
+
+/// What the endpoints of one head share.
+pub struct Head {
+    pub(crate) settings: Settings,
+    pub(crate) boot_files: Arc<BootFiles>,
+    pub(crate) ledger: Ledger,
+    pub(crate) passwords: Passwords,
+    pub(crate) throttle: Throttle,
+    pub(crate) audit: Audit,
+    pub(crate) metrics: Metrics,
+    pub(crate) markers: MissingMarkers,
+    pub(crate) store: Arc<dyn Store>,
+    state: Arc<ArcSwap<ClusterState>>,
+    /// The revision of `state`, for those who wait for one.
+    revision: watch::Sender<Revision>,
+}
+
+/// Why a head cannot start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// The cluster state cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A record of the cluster state cannot be understood.
+    #[error(transparent)]
+    Record(#[from] model::BadRecord),
+    /// The audit log cannot be opened.
+    #[error("cannot open the audit log {path}: {source}")]
+    Audit {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+impl Head {
+    /// A head that serves the state in `store` and the files in `boot_files`. It follows the store once
+    /// [`follow`](Self::follow) runs.
+    ///
+    /// # Errors
+    /// The state cannot be read, or the audit log not be opened.
+    pub async fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        boot_files: BootFiles,
+        ledger: Ledger,
+        connections: Arc<Connections>,
+    ) -> Result<Arc<Self>, HeadError> {
+        let state = Arc::new(ArcSwap::from_pointee(read_state(store.as_ref()).await?));
+        let audit = Audit::open(&settings.audit_log)
+            .map_err(|source| HeadError::Audit { path: settings.audit_log.clone(), source })?;
+        Ok(Arc::new(Self {
+            boot_files: Arc::new(boot_files),
+            passwords: Passwords::new(),
+            markers: MissingMarkers::default(),
+            throttle: Throttle::new(settings.tries_per_minute),
+            audit,
+            metrics: Metrics::new(Arc::clone(&state), ledger.clone(), connections),
+            ledger,
+            store,
+            revision: watch::Sender::new(state.load().revision()),
+            state,
+            settings,
+        }))
+    }
+
+    /// The cluster as it stands.
+    pub(crate) fn state(&self) -> Arc<ClusterState> {
+        self.state.load_full()
+    }
+
+    /// Makes a change durable and waits until this head's state shows it.
+    ///
+    /// # Errors
+    /// A check of the transaction does not hold, or the store cannot write.
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
+        let revision = self.store.commit(transaction).await?;
+        // The sender lives as long as this head, so the wait ends only by the revision's arrival.
+        let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
+        Ok(revision)
+    }
+
+    /// Waits until this head's state is newer than `known`: somebody else's change won a race, and is on its way here.
+    pub(crate) async fn news_since(&self, known: Revision) {
+        let _ = self.revision.subscribe().wait_for(|revision| *revision > known).await;
+    }
+
+    /// Follows the store: the only thing that changes this head's state. Ends when the store is closed.
+    ///
+    /// # Errors
+    /// A record cannot be understood: whatever this head serves from then on would be out of date.
+    pub async fn follow(&self) -> Result<(), HeadError> {
+        loop {
+            match self.follow_feed().await {
+                Err(HeadError::Store(StoreError::Closed)) => return Ok(()),
+                Err(HeadError::Store(StoreError::Compacted { .. })) => {
+                    tracing::info!("the change feed was outrun; reading the whole state again");
+                    self.show(read_state(self.store.as_ref()).await?);
+                }
+                Err(HeadError::Store(error)) => {
+                    tracing::warn!(%error, "the change feed broke; trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Err(error) => return Err(error),
+                Ok(never) => match never {},
+            }
+        }
+    }
+
+    async fn follow_feed(&self) -> Result<std::convert::Infallible, HeadError> {
+        let mut feed = self.store.watch(self.state().revision()).await?;
+        loop {
+            let batch = feed.next().await?;
+            let mut state = ClusterState::clone(&self.state());
+            state.apply(&batch.changes)?;
+            self.show(state);
+        }
+    }
+
+    fn show(&self, state: ClusterState) {
+        let revision = state.revision();
+        self.state.store(Arc::new(state));
+        self.revision.send_replace(revision);
+    }
+}
+
+async fn read_state(store: &dyn Store) -> Result<ClusterState, HeadError> {
+    let snapshot = store.scan("").await?;
+    let records = snapshot.records.into_iter();
+    let records =
+        records.map(|record| Change { key: record.key, value: Some(record.value), revision: record.revision });
+    Ok(ClusterState::load(records, snapshot.revision)?)
+}
+
+/// A UID nobody has.
+pub(crate) fn new_uid() -> Result<Uid, Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(Uid::from_bytes(bytes))
+}

@@ -1,0 +1,14 @@
+//! What administrators do.
+
+pub(crate) mod admins;
+mod attribs;
+pub(crate) mod attributes;
+mod bootconfigs;
+pub(crate) mod check;
+pub(crate) mod cluster;
+pub(crate) mod files;
+pub(crate) mod ledger;
+mod list;
+pub(crate) mod nodes;
+pub(crate) mod objects;
+pub(crate) mod render;

@@ -1,0 +1,127 @@
+//! `/files`: the boot files, as they are stored.
+
+use std::{fmt::Write, sync::Arc};
+
+use content::{ContentError, FileEntry, FileName, Precondition, Sha256Digest, Stored};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::list;
+use crate::{
+    Error,
+    boot::boot_file,
+    call::Call,
+    envelope, glob,
+    reply::{self, Body, Content, ContentType, ETag, LastModified},
+};
+
+/// `GET /files`
+pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
+    if let Some((unknown, _)) = call.query.others(&["limit", "cursor", "name"]).next() {
+        return Err(Error::Malformed(format!("there is no filter {unknown}; there is name")));
+    }
+    let files = Arc::clone(&call.head.boot_files);
+    let entries = tokio::task::spawn_blocking(move || files.list()).await??;
+    let (pattern, cursor) = (call.query.text("name"), call.query.text("cursor"));
+    let wanted = |entry: &&FileEntry| {
+        let name = entry.name.as_str();
+        pattern.is_none_or(|pattern| glob::matches(pattern, name)) && cursor.is_none_or(|cursor| name > cursor)
+    };
+    let items = entries.iter().filter(wanted);
+    list::page(call, items.map(|entry| (entry.name.as_str(), entry.name.to_string(), || view(entry))))
+}
+
+/// `GET /files/<NAME>`
+pub(crate) async fn show(call: &mut Call) -> Result<Response<Body>, Error> {
+    let name = name(call)?;
+    let file = boot_file(&call.head, &name).await?;
+    let content = Content {
+        body: Body::Full(file.bytes.clone()),
+        content_type: ContentType::BINARY,
+        etag: ETag::of_sha256(file.sha256.as_bytes()),
+        last_modified: LastModified::of(file.modified()),
+    };
+    Ok(reply::content(call.method(), call.headers(), content))
+}
+
+/// `PUT /files/<NAME>`: 201 where there was none, 200 where one was replaced.
+pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
+    let name = name(call)?;
+    let condition = Condition::of(call.headers());
+    let body = call.bytes(content::MAX_BOOT_FILE).await?;
+    let files = Arc::clone(&call.head.boot_files);
+    let stored = tokio::task::spawn_blocking(move || {
+        condition.with(|precondition| files.put(&name, body.as_ref(), precondition))
+    });
+    let Stored { entry, created } = stored.await??;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(reply::json(status, &json!({"success": true, "data": view(&entry)})))
+}
+
+/// `DELETE /files/<NAME>`
+pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Error> {
+    let name = name(call)?;
+    let condition = Condition::of(call.headers());
+    let files = Arc::clone(&call.head.boot_files);
+    let deleted =
+        tokio::task::spawn_blocking(move || condition.with(|precondition| files.delete(&name, precondition)));
+    deleted.await??;
+    Ok(envelope::done())
+}
+
+fn name(call: &Call) -> Result<FileName, Error> {
+    Ok(FileName::parse(call.param("name").as_bytes()).map_err(ContentError::from)?)
+}
+
+fn view(entry: &FileEntry) -> Value {
+    let mtime = Timestamp::try_from(entry.modified).map(|time| format!("{time:.3}")).ok();
+    json!({
+        "name": entry.name.as_str(),
+        "size": entry.size,
+        "sha256": entry.sha256.as_ref().map(hex),
+        "mtime": mtime,
+    })
+}
+
+pub(crate) fn hex(digest: &Sha256Digest) -> String {
+    digest.as_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// What `If-Match` and `If-None-Match` ask of the present file.
+struct Condition {
+    if_match: Option<String>,
+    absent: bool,
+}
+
+impl Condition {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = |name: HeaderName| {
+            let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+            (!values.is_empty()).then(|| values.join(","))
+        };
+        Self {
+            if_match: text(header::IF_MATCH),
+            absent: text(header::IF_NONE_MATCH).is_some_and(|value| value.trim() == "*"),
+        }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(Precondition<'_>) -> T) -> T {
+        match &self.if_match {
+            Some(tags) if tags.trim() == "*" => change(Precondition::Present),
+            Some(tags) => {
+                let named = |digest: &Sha256Digest| {
+                    let tag = ETag::of_sha256(digest.as_bytes());
+                    tags.split(',').any(|one| one.trim().as_bytes() == tag.as_bytes())
+                };
+                change(Precondition::Matches(&named))
+            }
+            None if self.absent => change(Precondition::Absent),
+            None => change(Precondition::None),
+        }
+    }
+}

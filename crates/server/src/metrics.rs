@@ -1,0 +1,128 @@
+//! `GET /metrics`: counters in Prometheus' text format.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::Response;
+use model::ClusterState;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
+    metrics::{counter::ConstCounter, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    Error,
+    call::Call,
+    ledger::{Fetch, Ledger},
+    listen::Connections,
+    reply::{Body, Content, ContentType, ETag},
+};
+
+/// What a head counts. Labels take their values from the table of routes and from HTTP's statuses, so they are few.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    cut_off: Counter,
+    bytes: Counter,
+    seconds: Histogram,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    endpoint: &'static str,
+    status: u16,
+}
+
+impl Metrics {
+    pub(crate) fn new(state: Arc<ArcSwap<ClusterState>>, ledger: Ledger, connections: Arc<Connections>) -> Self {
+        // From a file in memory to one that had to be fetched.
+        let seconds = Histogram::new([0.0001, 0.001, 0.01, 0.1, 1.0, 3.0, 10.0, 60.0]);
+        let metrics = Self {
+            registry: Registry::with_prefix("pilotlight"),
+            requests: Family::default(),
+            cut_off: Counter::default(),
+            bytes: Counter::default(),
+            seconds,
+        };
+        metrics.registered(state, ledger, connections)
+    }
+
+    fn registered(mut self, state: Arc<ArcSwap<ClusterState>>, ledger: Ledger, connections: Arc<Connections>) -> Self {
+        let registry = &mut self.registry;
+        registry.register("boot_requests", "Boot requests answered", self.requests.clone());
+        registry.register("boot_cut_off", "Boot answers that did not reach their client whole", self.cut_off.clone());
+        registry.register_with_unit("boot_sent", "Bytes of boot answers sent", Unit::Bytes, self.bytes.clone());
+        registry.register_with_unit(
+            "boot_duration",
+            "From a boot request to the end of its answer",
+            Unit::Seconds,
+            self.seconds.clone(),
+        );
+        registry.register_collector(Box::new(Now { state, ledger, connections }));
+        self
+    }
+
+    pub(crate) fn boot_request(&self, endpoint: &'static str, fetch: &Fetch) {
+        self.requests.get_or_create(&RequestLabels { endpoint, status: fetch.status }).inc();
+        self.bytes.inc_by(fetch.sent);
+        self.seconds.observe(fetch.elapsed.as_secs_f64());
+        if !fetch.complete {
+            self.cut_off.inc();
+        }
+    }
+}
+
+/// `GET /metrics`
+pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
+    let mut text = String::new();
+    encode(&mut text, &call.head.metrics.registry).map_err(Error::internal)?;
+    let content = Content {
+        etag: ETag::of_sha256(content::Sha256Digest::of(text.as_bytes()).as_bytes()),
+        body: Body::from(text),
+        content_type: ContentType::OPENMETRICS,
+        last_modified: None,
+    };
+    Ok(crate::reply::content(call.method(), call.headers(), content))
+}
+
+/// What is not counted but looked at when somebody asks.
+struct Now {
+    state: Arc<ArcSwap<ClusterState>>,
+    ledger: Ledger,
+    connections: Arc<Connections>,
+}
+
+impl std::fmt::Debug for Now {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Now")
+    }
+}
+
+impl Collector for Now {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let state = self.state.load();
+        let gauges = [
+            ("nodes", "Nodes in the cluster", state.nodes.len() as i64),
+            ("attribute_groups", "Attribute groups in the cluster", state.groups.len() as i64),
+            ("state_revision", "Revision of the cluster state this head serves", state.revision().0 as i64),
+            ("connections", "Connections open", self.connections.open() as i64),
+        ];
+        for (name, help, value) in gauges {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        let counters = [
+            ("ledger_recorded", "Fetches recorded in the ledger", self.ledger.recorded()),
+            ("ledger_dropped", "Fetches neither logged nor recorded, for overload", self.ledger.dropped()),
+            ("ledger_unstored", "Fetches logged but not recorded, for a fault of the ledger's file", self.ledger.unstored()),
+            ("connections_refused", "Connections answered 503 for a limit", self.connections.refused()),
+        ];
+        for (name, help, value) in counters {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+        }
+        Ok(())
+    }
+}

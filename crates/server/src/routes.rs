@@ -1,0 +1,183 @@
+//! The table of all endpoints: path, who may use it, what it is for, and the function that answers.
+//!
+//! This is what requests are dispatched by and what the OpenAPI document is made from, so an endpoint cannot exist
+//! without an access class or go undocumented.
+
+use std::{future::Future, pin::Pin};
+
+use http::{Method, Response};
+use model::{AdminSpec, Attributes, BootConfigSpec, GroupSpec, NodeSpec, Uid};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use crate::{
+    Error,
+    auth::{self, Login, Refresh, Tokens},
+    boot::{Delivery, kickstart, ztp},
+    call::Call,
+    health,
+    manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, render},
+    metrics, openapi,
+    reply::Body,
+};
+
+/// Who may use an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Anybody: probes, metrics, this document, and logging in.
+    Public,
+    /// Any node; the answer depends on which one asks, and is recorded in the ledger.
+    Boot,
+    /// An administrator with a token, or root on the local socket.
+    Admin,
+}
+
+type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// The function behind an endpoint.
+#[derive(Clone, Copy)]
+pub(crate) enum Handler {
+    /// Finds what a node is to receive.
+    Boot(for<'a> fn(&'a Call) -> Answering<'a, Delivery>),
+    /// Makes the whole reply.
+    Reply(for<'a> fn(&'a mut Call) -> Answering<'a, Response<Body>>),
+}
+
+/// The JSON schema of a body or of an answer's data.
+type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// One endpoint.
+pub(crate) struct Route {
+    pub method: Method,
+    /// The path under the base path, in matchit's notation.
+    pub path: &'static str,
+    pub access: Access,
+    pub summary: &'static str,
+    /// What the query may hold beside a list's filters.
+    pub query: &'static [&'static str],
+    /// The JSON body it takes.
+    pub takes: Option<SchemaOf>,
+    /// The data it answers with.
+    pub gives: Option<SchemaOf>,
+    pub handler: Handler,
+}
+
+impl Route {
+    const fn query(mut self, query: &'static [&'static str]) -> Self {
+        self.query = query;
+        self
+    }
+
+    const fn takes<T: JsonSchema>(mut self) -> Self {
+        self.takes = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
+    const fn gives<T: JsonSchema>(mut self) -> Self {
+        self.gives = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+}
+
+const fn route(method: Method, path: &'static str, access: Access, summary: &'static str, handler: Handler) -> Route {
+    Route { method, path, access, summary, query: &[], takes: None, gives: None, handler }
+}
+
+macro_rules! boot {
+    ($path:literal, $handler:path, $summary:literal) => {
+        route(Method::GET, $path, Access::Boot, $summary, Handler::Boot(|call| Box::pin($handler(call))))
+    };
+}
+
+macro_rules! public {
+    ($method:ident $path:literal, $handler:path, $summary:literal) => {
+        route(Method::$method, $path, Access::Public, $summary, Handler::Reply(|call| Box::pin($handler(call))))
+    };
+}
+
+macro_rules! admin {
+    ($method:ident $path:literal, $handler:path, $summary:literal) => {
+        route(Method::$method, $path, Access::Admin, $summary, Handler::Reply(|call| Box::pin($handler(call))))
+    };
+}
+
+/// All endpoints.
+pub(crate) static ROUTES: &[Route] = &[
+    // What nodes ask for.
+    boot!("/kickstart/{*name}", kickstart::get, "A kickstart file, with the asking node's values in it"),
+    boot!("/ztp/script", ztp::get, "The ZTP script or configuration of the asking switch"),
+    // What anybody may ask.
+    public!(GET "/healthz", health::healthz, "Whether boot files can be served"),
+    public!(GET "/readyz", health::readyz, "Whether changes can be made, too"),
+    public!(GET "/metrics", metrics::get, "Counters for Prometheus"),
+    public!(GET "/openapi.json", openapi::get, "This document"),
+    public!(POST "/auth/login", auth::login, "Open a session").takes::<Login>().gives::<Tokens>(),
+    public!(POST "/auth/refresh", auth::refresh, "Renew a session's tokens").takes::<Refresh>().gives::<Tokens>(),
+    // Management.
+    admin!(POST "/auth/logout", auth::logout, "End this session"),
+    admin!(GET "/nodes", objects::list::<NodeSpec>, "The nodes").query(LISTS),
+    admin!(POST "/nodes", objects::create::<NodeSpec>, "Create a node").takes::<NodeSpec>().gives::<Uid>(),
+    admin!(GET "/node/{id}", nodes::show, "A node, by UID, name, MAC or IP").query(&["effective"]).gives::<NodeSpec>(),
+    admin!(PATCH "/node/{id}", objects::patch::<NodeSpec>, "Change some fields of a node").takes::<NodeSpec>(),
+    admin!(PUT "/node/{id}", objects::replace::<NodeSpec>, "Replace a node").takes::<NodeSpec>(),
+    admin!(DELETE "/node/{id}", objects::delete::<NodeSpec>, "Delete a node"),
+    admin!(GET "/node/{id}/attributes", attributes::show::<NodeSpec>, "A node's own attributes").gives::<Attributes>(),
+    admin!(PATCH "/node/{id}/attributes", attributes::patch::<NodeSpec>, "Set some of a node's attributes").takes::<Attributes>(),
+    admin!(PUT "/node/{id}/attributes", attributes::replace::<NodeSpec>, "Replace all of a node's attributes").takes::<Attributes>(),
+    admin!(DELETE "/node/{id}/attributes", attributes::remove::<NodeSpec>, "Remove some of a node's attributes").takes::<Vec<String>>(),
+    admin!(GET "/attribs", objects::list::<GroupSpec>, "The attribute groups").query(LISTS),
+    admin!(POST "/attribs", objects::create::<GroupSpec>, "Create an attribute group").takes::<GroupSpec>().gives::<Uid>(),
+    admin!(GET "/attrib/{id}", objects::show::<GroupSpec>, "An attribute group").gives::<GroupSpec>(),
+    admin!(PATCH "/attrib/{id}", objects::patch::<GroupSpec>, "Change some fields of a group").takes::<GroupSpec>(),
+    admin!(PUT "/attrib/{id}", objects::replace::<GroupSpec>, "Replace a group").takes::<GroupSpec>(),
+    admin!(DELETE "/attrib/{id}", objects::delete::<GroupSpec>, "Delete a group that no node is in"),
+    admin!(GET "/attrib/{id}/attributes", attributes::show::<GroupSpec>, "A group's attributes").gives::<Attributes>(),
+    admin!(PATCH "/attrib/{id}/attributes", attributes::patch::<GroupSpec>, "Set some of a group's attributes").takes::<Attributes>(),
+    admin!(PUT "/attrib/{id}/attributes", attributes::replace::<GroupSpec>, "Replace all of a group's attributes").takes::<Attributes>(),
+    admin!(DELETE "/attrib/{id}/attributes", attributes::remove::<GroupSpec>, "Remove some of a group's attributes").takes::<Vec<String>>(),
+    admin!(GET "/bootconfigs", objects::list::<BootConfigSpec>, "The boot configurations").query(LISTS),
+    admin!(POST "/bootconfigs", objects::create::<BootConfigSpec>, "Create a boot configuration").takes::<BootConfigSpec>().gives::<Uid>(),
+    admin!(GET "/bootconfig/{id}", objects::show::<BootConfigSpec>, "A boot configuration").gives::<BootConfigSpec>(),
+    admin!(PATCH "/bootconfig/{id}", objects::patch::<BootConfigSpec>, "Change some fields of a boot configuration").takes::<BootConfigSpec>(),
+    admin!(PUT "/bootconfig/{id}", objects::replace::<BootConfigSpec>, "Replace a boot configuration").takes::<BootConfigSpec>(),
+    admin!(DELETE "/bootconfig/{id}", objects::delete::<BootConfigSpec>, "Delete a boot configuration"),
+    admin!(GET "/admins", objects::list::<AdminSpec>, "The administrators").query(LISTS),
+    admin!(POST "/admins", admins::create, "Create an administrator").takes::<admins::AdminBody>().gives::<Uid>(),
+    admin!(GET "/admin/{id}", objects::show::<AdminSpec>, "An administrator"),
+    admin!(PATCH "/admin/{id}", admins::patch, "Change an administrator; a new password ends their sessions").takes::<admins::AdminBody>(),
+    admin!(PUT "/admin/{id}", admins::replace, "Replace an administrator").takes::<admins::AdminBody>(),
+    admin!(DELETE "/admin/{id}", objects::delete::<AdminSpec>, "Delete an administrator, but never the last one"),
+    admin!(GET "/cluster", cluster::show, "What holds for the whole cluster").gives::<cluster::ClusterView>(),
+    admin!(PATCH "/cluster", cluster::patch, "Change the cluster's name, domain or default group").takes::<cluster::ClusterBody>(),
+    admin!(GET "/files", files::list, "The boot files").query(&["name", "limit", "cursor"]),
+    admin!(GET "/files/{*name}", files::show, "A boot file as it is stored"),
+    admin!(PUT "/files/{*name}", files::put, "Store a boot file: the raw bytes are the body"),
+    admin!(DELETE "/files/{*name}", files::delete, "Delete a boot file"),
+    admin!(GET "/ledger", ledger::list, "Who fetched what, newest first")
+        .query(&["node", "since", "until", "status", "limit", "cursor", "after"])
+        .gives::<Vec<crate::ledger::Entry>>(),
+    admin!(GET "/render/kickstart/{*name}", render::kickstart, "What a node would get of a kickstart, and where each value comes from")
+        .query(&["node"])
+        .gives::<render::Preview>(),
+    admin!(GET "/render/ztp", render::ztp, "The ZTP script a node would get, and where each value comes from")
+        .query(&["node"])
+        .gives::<render::Preview>(),
+    admin!(GET "/check", check::get, "Renders every node's boot files and lists what would fail").gives::<check::Report>(),
+];
+
+/// What every list of objects takes beside filters by field.
+const LISTS: &[&str] = &["limit", "cursor"];
+
+/// The names in a path's pattern.
+pub(crate) fn param_names(path: &'static str) -> &'static [&'static str] {
+    match (path.contains("{id}"), path.contains("{*name}")) {
+        (true, _) => &["id"],
+        (_, true) => &["name"],
+        _ => &[],
+    }
+}
+
+/// Whether answers on this path (under the base path) are for nodes, which want bare text, even where no endpoint matches.
+pub(crate) fn is_for_nodes(path: &str) -> bool {
+    let first = |path: &str| path.trim_start_matches('/').split('/').next().map(str::to_owned);
+    ROUTES.iter().any(|route| route.access == Access::Boot && first(route.path) == first(path))
+}

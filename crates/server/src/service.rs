@@ -1,0 +1,285 @@
+//! From a request to its answer: path, access, who is asking, endpoint, reply, record.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use matchit::Router;
+
+use crate::{
+    Error, asking,
+    asking::Asker,
+    audit::Event,
+    auth,
+    base_url::BASE_PATH,
+    boot::Delivery,
+    call::Call,
+    head::Head,
+    ledger::{Fetch, How, Recognised},
+    listen::{self, Answer, Connection, Peer},
+    path,
+    reply::{self, Body},
+    routes::{self, Access, Handler, ROUTES, Route},
+};
+
+/// The longest a boot client waits for its first byte: after this, a 503 does it more good than silence.
+const FIRST_BYTE: Duration = Duration::from_secs(3);
+
+/// Probes look for these at the root, too.
+const AT_ROOT_TOO: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+
+/// Answers all requests to a head.
+pub struct Service {
+    head: Arc<Head>,
+    router: Router<Vec<&'static Route>>,
+}
+
+impl Service {
+    /// The service of this head.
+    pub fn new(head: Arc<Head>) -> Self {
+        Self { head, router: router() }
+    }
+
+    /// The routes of this path, whatever their methods.
+    fn find<'r, 'p>(&'r self, path: &'p str) -> Option<matchit::Match<'r, 'p, &'r Vec<&'static Route>>> {
+        match path.strip_prefix(BASE_PATH) {
+            Some(rest) => self.router.at(rest).ok(),
+            None if AT_ROOT_TOO.contains(&path) => self.router.at(path).ok(),
+            None => None,
+        }
+    }
+
+    async fn answer(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Answer<Body> {
+        let began = Instant::now();
+        let (parts, body) = request.into_parts();
+        let address = self.client_address(&parts.headers, connection);
+        let is_head = parts.method == Method::HEAD;
+        let raw_path = parts.uri.path().to_owned();
+
+        let path = match path::normalise(&raw_path) {
+            Ok(path) => path,
+            Err(error) => return self.refuse(&error, &raw_path, address, is_head, began),
+        };
+        let Some(found) = self.find(&path) else {
+            let error = Error::NotFound(format!("no endpoint at {path}; they are under {BASE_PATH}"));
+            return self.refuse(&error, &path, address, is_head, began);
+        };
+        let wanted = if is_head { &Method::GET } else { &parts.method };
+        let Some(route) = found.value.iter().find(|route| route.method == *wanted) else {
+            let error = Error::Method(methods(found.value));
+            return self.refuse(&error, &path, address, is_head, began);
+        };
+        let mut call = Call::new(&self.head, (parts, body), path.to_string(), connection, address);
+        call.keep_params(routes::param_names(route.path), &found.params);
+
+        match route.handler {
+            Handler::Boot(handler) => self.boot(call, route, handler, began).await,
+            Handler::Reply(handler) => {
+                let response = self.reply(&mut call, route, handler).await;
+                let response = response.unwrap_or_else(|error| error.as_json());
+                let response = if is_head { reply::without_body(response) } else { response };
+                if route.access == Access::Admin && route.method != Method::GET {
+                    self.audit(&call, response.status()).await;
+                }
+                response.into()
+            }
+        }
+    }
+
+    async fn reply(
+        &self,
+        call: &mut Call,
+        route: &Route,
+        handler: for<'a> fn(&'a mut Call) -> futures_util::future::BoxFuture<'a, Result<Response<Body>, Error>>,
+    ) -> Result<Response<Body>, Error> {
+        if route.access == Access::Admin {
+            call.caller = auth::caller(&self.head, &call.state, call.headers(), call.connection.peer)?;
+            if call.caller.is_none() {
+                return Err(Error::Unauthenticated("this needs a token: Authorization: Bearer TOKEN"));
+            }
+        }
+        handler(call).await
+    }
+
+    /// Who is asking → content → reply, and a record of it all once the last byte is sent.
+    async fn boot(
+        &self,
+        mut call: Call,
+        route: &Route,
+        handler: for<'a> fn(&'a Call) -> futures_util::future::BoxFuture<'a, Result<Delivery, Error>>,
+        began: Instant,
+    ) -> Answer<Body> {
+        let delivery = match self.recognise(&mut call) {
+            Ok(()) => {
+                let late = |_| Error::Unavailable("it could not be made ready in time".into());
+                tokio::time::timeout(FIRST_BYTE, handler(&call)).await.map_err(late).flatten()
+            }
+            Err(error) => Err(error),
+        };
+        let mut fetch = self.fetch(&call.path, call.address);
+        fetch.node = call.asker.as_ref().map(|asker| Recognised {
+            uid: asker.node.uid,
+            name: asker.node.name.shared(),
+            how: asker.how,
+        });
+        fetch.node_revision = call.asker.as_ref().map(|asker| asker.node.revision.0);
+        let response = match delivery {
+            Ok(delivery) => {
+                fetch.sha256 = Some(delivery.sha256);
+                fetch.file_revision = Some(delivery.file_revision);
+                reply::content(call.method(), call.headers(), delivery.content)
+            }
+            Err(error) => {
+                fetch.reason = Some(error.to_string().into());
+                let response = error.as_text();
+                if call.method() == Method::HEAD { reply::without_body(response) } else { response }
+            }
+        };
+        self.recorded(response, fetch, route.path, began)
+    }
+
+    /// Finds the node that asks, or the one that an administrator asks for.
+    fn recognise(&self, call: &mut Call) -> Result<(), Error> {
+        if let Some(id) = call.query.text("node") {
+            call.caller = auth::caller(&self.head, &call.state, call.headers(), call.connection.peer)?;
+            if call.caller.is_some() {
+                let node = call.state.node(id).ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
+                call.asker = Some(Asker { node: Arc::clone(node), how: How::Token });
+                return Ok(());
+            }
+        }
+        if let Some(address) = call.address {
+            call.asker = asking::node(&call.state, address, call.headers());
+        }
+        Ok(())
+    }
+
+    /// Says no before an endpoint was found; to nodes as text, and on record.
+    fn refuse(&self, error: &Error, path: &str, address: Option<IpAddr>, is_head: bool, began: Instant) -> Answer<Body> {
+        let for_nodes = path.strip_prefix(BASE_PATH).is_some_and(routes::is_for_nodes);
+        let response = if for_nodes { error.as_text() } else { error.as_json() };
+        let response = if is_head { reply::without_body(response) } else { response };
+        if !for_nodes {
+            return response.into();
+        }
+        let mut fetch = self.fetch(path, address);
+        fetch.reason = Some(error.to_string().into());
+        self.recorded(response, fetch, "refused", began)
+    }
+
+    fn fetch(&self, path: &str, address: Option<IpAddr>) -> Fetch {
+        Fetch {
+            time: Timestamp::UNIX_EPOCH,
+            node: None,
+            // The ledger knows no addresses but IP addresses; a process of this machine has this one.
+            address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            path: path.into(),
+            status: 0,
+            bytes: 0,
+            sent: 0,
+            complete: false,
+            sha256: None,
+            elapsed: Duration::ZERO,
+            reason: None,
+            file_revision: None,
+            node_revision: None,
+        }
+    }
+
+    /// The response, and a promise to record what becomes of it.
+    fn recorded(&self, response: Response<Body>, mut fetch: Fetch, endpoint: &'static str, began: Instant) -> Answer<Body> {
+        fetch.status = response.status().as_u16();
+        fetch.bytes = response.body().len();
+        let head = Arc::clone(&self.head);
+        let on_sent = move |sent: listen::Sent| {
+            fetch.sent = sent.bytes;
+            fetch.complete = sent.complete;
+            fetch.elapsed = began.elapsed();
+            fetch.time = Timestamp::now();
+            head.metrics.boot_request(endpoint, &fetch);
+            head.ledger.record(fetch);
+        };
+        Answer { response, on_sent: Some(Box::new(on_sent)) }
+    }
+
+    fn client_address(&self, headers: &http::HeaderMap, connection: &Connection) -> Option<IpAddr> {
+        match connection.peer {
+            Peer::Tcp(peer) => {
+                Some(asking::client_address(peer.ip(), headers, &self.head.settings.trusted_proxies))
+            }
+            Peer::Unix(_) => None,
+        }
+    }
+
+    async fn audit(&self, call: &Call, status: StatusCode) {
+        let who = call.caller.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        let action = format!("{} {}", call.method(), call.path);
+        let (from, status) = (call.from(), status.as_u16());
+        self.head.audit.record(Event { who: &who, from: &from, action: &action, status }).await;
+    }
+}
+
+impl listen::Service for Service {
+    type Body = Body;
+
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> impl Future<Output = Answer<Body>> + Send {
+        self.answer(request, connection)
+    }
+}
+
+fn router() -> Router<Vec<&'static Route>> {
+    let mut by_path: Vec<(&str, Vec<&Route>)> = Vec::new();
+    for route in ROUTES {
+        match by_path.iter_mut().find(|(path, _)| *path == route.path) {
+            Some((_, routes)) => routes.push(route),
+            None => by_path.push((route.path, vec![route])),
+        }
+    }
+    let mut router = Router::new();
+    for (path, routes) in by_path {
+        // The table is a constant, and a test builds this router: no pattern of it is malformed or stands twice.
+        router.insert(path, routes).expect("the table of routes is consistent");
+    }
+    router
+}
+
+fn methods(routes: &[&'static Route]) -> Vec<&'static str> {
+    let mut methods: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_can_be_reached() {
+        let router = router();
+        for route in ROUTES {
+            let path = route.path.replace("{id}", "n4").replace("{*name}", "sub/basic.ks");
+            let found = router.at(&path).unwrap_or_else(|_| panic!("{path}"));
+            assert!(found.value.iter().any(|known| std::ptr::eq(*known, route)), "{} {path}", route.method);
+            assert_eq!(routes::param_names(route.path).len(), found.params.len(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_has_each_method_once() {
+        for (i, route) in ROUTES.iter().enumerate() {
+            let same = ROUTES[..i].iter().find(|other| other.path == route.path && other.method == route.method);
+            assert!(same.is_none(), "{} {}", route.method, route.path);
+        }
+    }
+}
