@@ -313,7 +313,7 @@ mod tests {
         fs::write(home.path().join("outside/a.ks"), "secret").unwrap();
         thread::scope(|scope| {
             let renamer = scope.spawn(|| {
-                for _ in 0..2000 {
+                for _ in 0..1000 {
                     fs::write(top.join("next"), "inside").unwrap();
                     fs::rename(top.join("next"), top.join("x")).unwrap();
                     symlink("../secret", top.join("next")).unwrap();

@@ -246,7 +246,10 @@ impl<S: Spec> Collection<S> {
     }
 
     /// Those whose names come after `name`, in the order of their names.
-    pub fn after<'a>(&'a self, name: &Name) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
+    pub fn after<'a>(
+        &'a self,
+        name: &Name,
+    ) -> impl Iterator<Item = &'a Arc<Object<S>>> + use<'a, S> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.by_name
             .range((Excluded(name.clone()), Unbounded))

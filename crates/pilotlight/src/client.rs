@@ -210,7 +210,11 @@ impl Client {
         if raw.status == StatusCode::UNAUTHORIZED
             && let Error::Refused { status, reason } = refused(&raw)
         {
-            let reason = format!("{reason} (`pilotlight login` logs in)");
+            let advice = match self.token {
+                None => "`pilotlight login` logs in",
+                Some(_) => "the token is that of PILOTLIGHT_TOKEN",
+            };
+            let reason = format!("{reason} ({advice})");
             return Err(Error::Refused { status, reason });
         }
         Ok(raw)
@@ -317,10 +321,8 @@ impl Client {
             reason,
         })?;
         if self.verbose {
-            eprintln!(
-                "pilotlight: {} {}{}: {}",
-                ask.method, self.head, ask.path, parts.status
-            );
+            let (method, path, head) = (&ask.method, &ask.path, &self.head);
+            eprintln!("pilotlight: {method} {path} at {head}: {}", parts.status);
         }
         Ok(RawAnswer {
             status: parts.status,

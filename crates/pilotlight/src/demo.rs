@@ -68,7 +68,13 @@ pub(crate) fn run(listen: &ListenAddress) -> anyhow::Result<()> {
 /// Makes the samples, as an administrator would: through the API.
 async fn populate(socket: &Path, directory: &Path) -> anyhow::Result<()> {
     let head = HeadAddress::Socket(socket.to_owned());
-    let client = Client::new(head, None, None, Logins::at(directory.join("logins")), false);
+    let client = Client::new(
+        head,
+        None,
+        None,
+        Logins::at(directory.join("logins")),
+        false,
+    );
     for (name, text) in BOOT_FILES {
         client
             .ask(Ask::new(Method::PUT, format!("/files/{name}")).bytes(text))
@@ -129,14 +135,15 @@ fn samples() -> Vec<(&'static str, Value)> {
         ),
         (
             "/nodes",
-            json!({"name": "new1", "mac": "52:54:00:00:02:01", "description": "no address yet"}),
+            json!({"name": "new1", "mac": "52:54:00:00:02:01", "description": "no address yet", "groups": ["compute"]}),
         ),
     ]
 }
 
 fn what_to_try(url: &str, data: &Path) -> String {
     let data = data.display();
-    let pilotlight = std::env::current_exe().map_or_else(|_| "pilotlight".into(), |path| path.display().to_string());
+    let pilotlight = std::env::current_exe()
+        .map_or_else(|_| "pilotlight".into(), |path| path.display().to_string());
     format!(
         "
 A head with four sample nodes runs in {data}, which is gone when you end it with Ctrl-C.

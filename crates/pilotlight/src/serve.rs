@@ -93,12 +93,15 @@ pub(crate) async fn start(
     let name = settings.head.name.clone().unwrap_or_else(host_name);
     let (ledger, recorder) = start_ledger(settings, &name, data.file("ledger.db"))?;
 
+    let socket = data.file("api.sock");
+    let listeners = bind(settings, &socket)?;
+    let urls: Vec<String> = listeners.urls().collect();
     let limits = &settings.limits;
     let connections = Connections::new(
         limits.connections as usize,
         limits.connections_per_address as usize,
     );
-    let head_settings = head_settings(settings, name, &data);
+    let head_settings = head_settings(settings, name, own_url(&listeners), &data);
     let head = Head::new(
         head_settings,
         Arc::clone(&store),
@@ -108,9 +111,6 @@ pub(crate) async fn start(
     )
     .await?;
 
-    let socket = data.file("api.sock");
-    let listeners = bind(settings, &socket)?;
-    let urls = listeners.urls().collect();
     let service = Service::new(Arc::clone(&head));
     let limits = Limits {
         first_byte_time: limits.first_byte_time,
@@ -216,13 +216,19 @@ fn start_ledger(
     Recorder::start(settings, path, Box::new(io::stderr())).context("cannot start the ledger")
 }
 
-fn head_settings(settings: &Settings, name: String, data: &DataDirectory) -> server::Settings {
+fn head_settings(
+    settings: &Settings,
+    name: String,
+    own_url: String,
+    data: &DataDirectory,
+) -> server::Settings {
     server::Settings {
         name,
         lang: settings.head.lang.clone(),
         keymap: settings.head.keymap.clone(),
         timezone: settings.head.timezone.clone(),
         base_url: settings.base_url.clone(),
+        own_url,
         trusted_proxies: settings.trusted_proxies.clone(),
         missing: match settings.templates.missing {
             Missing::Error => template::Missing::Error,
@@ -238,12 +244,29 @@ fn head_settings(settings: &Settings, name: String, data: &DataDirectory) -> ser
     }
 }
 
+/// A URL that nodes can be expected to reach this head by: the first it listens on, by its host name where that is
+/// every address.
+fn own_url(listeners: &Listeners) -> String {
+    match listeners.addresses().zip(listeners.urls()).next() {
+        Some((address, _)) if address.ip().is_unspecified() => match address.port() {
+            80 => format!("http://{}", host_name()),
+            port => format!("http://{}:{port}", host_name()),
+        },
+        Some((_, url)) => url,
+        None => format!("http://{}", host_name()),
+    }
+}
+
 /// Each connection is an open file; beside them the head itself needs some.
 fn raise_open_files(settings: &Settings) {
     let wanted = u64::from(settings.limits.connections) + 1024;
     match listen::raise_open_files(wanted) {
         Ok(allowed) if allowed < wanted => {
-            tracing::warn!(allowed, wanted, "the system allows fewer open files than limits.connections asks for");
+            tracing::warn!(
+                allowed,
+                wanted,
+                "the system allows fewer open files than limits.connections asks for"
+            );
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),

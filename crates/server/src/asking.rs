@@ -22,17 +22,35 @@ pub(crate) struct Asker {
 /// The node that asks from this address, or that an installer's MAC header names.
 pub(crate) fn node(state: &ClusterState, address: IpAddr, headers: &HeaderMap) -> Option<Asker> {
     if let Some(node) = state.nodes.of_ip(Ip::of_peer(address)) {
-        return Some(Asker { node: Arc::clone(node), how: How::Address });
+        return Some(Asker {
+            node: Arc::clone(node),
+            how: How::Address,
+        });
     }
-    let node = provisioning_macs(headers).into_iter().find_map(|mac| state.nodes.of_mac(mac))?;
-    Some(Asker { node: Arc::clone(node), how: How::MacHeader })
+    let node = provisioning_macs(headers)
+        .into_iter()
+        .find_map(|mac| state.nodes.of_mac(mac))?;
+    Some(Asker {
+        node: Arc::clone(node),
+        how: How::MacHeader,
+    })
 }
 
 /// The MACs of Anaconda's `X-RHN-Provisioning-MAC-<i>: eth0 aa:bb:…` headers, in the order of `<i>`.
 fn provisioning_macs(headers: &HeaderMap) -> Vec<MacAddr> {
     let numbered = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        let number: u32 = name.as_str().strip_prefix("x-rhn-provisioning-mac-")?.parse().ok()?;
-        let mac = value.to_str().ok()?.split_ascii_whitespace().last()?.parse().ok()?;
+        let number: u32 = name
+            .as_str()
+            .strip_prefix("x-rhn-provisioning-mac-")?
+            .parse()
+            .ok()?;
+        let mac = value
+            .to_str()
+            .ok()?
+            .split_ascii_whitespace()
+            .last()?
+            .parse()
+            .ok()?;
         Some((number, mac))
     };
     let mut macs: Vec<(u32, MacAddr)> = headers.iter().filter_map(numbered).collect();
@@ -66,7 +84,13 @@ fn forwarded_hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lists = |name: &str| -> Vec<String> {
         let values = headers.get_all(name).iter();
         let text = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-        text.flat_map(|value| value.split(',').map(|hop| hop.trim().to_owned()).collect::<Vec<_>>()).collect()
+        text.flat_map(|value| {
+            value
+                .split(',')
+                .map(|hop| hop.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
+        .collect()
     };
     let hops = lists("x-forwarded-for");
     if !hops.is_empty() {
@@ -75,7 +99,9 @@ fn forwarded_hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let for_parameter = |element: &String| {
         element.split(';').find_map(|pair| {
             let (name, value) = pair.trim().split_once('=')?;
-            name.trim().eq_ignore_ascii_case("for").then(|| hop_address(value.trim().trim_matches('"')))?
+            name.trim()
+                .eq_ignore_ascii_case("for")
+                .then(|| hop_address(value.trim().trim_matches('"')))?
         })
     };
     lists("forwarded").iter().map(for_parameter).collect()
@@ -84,7 +110,13 @@ fn forwarded_hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 /// `10.0.0.1`, `10.0.0.1:80`, `fe80::1`, `[fe80::1]` or `[fe80::1]:80`.
 fn hop_address(hop: &str) -> Option<IpAddr> {
     let bracketed = || hop.strip_prefix('[')?.split_once(']')?.0.parse().ok();
-    let with_port = || hop.rsplit_once(':')?.0.parse::<std::net::Ipv4Addr>().ok().map(IpAddr::V4);
+    let with_port = || {
+        hop.rsplit_once(':')?
+            .0
+            .parse::<std::net::Ipv4Addr>()
+            .ok()
+            .map(IpAddr::V4)
+    };
     let address: IpAddr = hop.parse().ok().or_else(bracketed).or_else(with_port)?;
     Some(Ip::of_peer(address).addr())
 }
@@ -109,7 +141,10 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_forward() {
-        let spoofed = [("x-forwarded-for", "10.0.0.9"), ("forwarded", "for=10.0.0.9")];
+        let spoofed = [
+            ("x-forwarded-for", "10.0.0.9"),
+            ("forwarded", "for=10.0.0.9"),
+        ];
         assert_eq!(client("10.0.0.1", &spoofed, &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &spoofed, &["10.1.0.0/16"]), "10.0.0.1");
         assert_eq!(client("::ffff:10.0.0.1", &[], &[]), "10.0.0.1");
@@ -122,17 +157,49 @@ mod tests {
             (&[("x-forwarded-for", "10.0.0.9")][..], "10.0.0.9"),
             (&[("x-forwarded-for", "10.0.0.9:4711")], "10.0.0.9"),
             (&[("x-forwarded-for", "::ffff:10.0.0.9")], "10.0.0.9"),
-            (&[("x-forwarded-for", "6.6.6.6, 10.0.0.9, 10.1.0.7")], "10.0.0.9"),
-            (&[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "10.0.0.9")], "10.0.0.9"),
-            (&[("forwarded", "for=\"[2001:db8::9]:80\";proto=http, for=10.1.0.7")], "2001:db8::9"),
+            (
+                &[("x-forwarded-for", "6.6.6.6, 10.0.0.9, 10.1.0.7")],
+                "10.0.0.9",
+            ),
+            (
+                &[
+                    ("x-forwarded-for", "6.6.6.6"),
+                    ("x-forwarded-for", "10.0.0.9"),
+                ],
+                "10.0.0.9",
+            ),
+            (
+                &[(
+                    "forwarded",
+                    "for=\"[2001:db8::9]:80\";proto=http, for=10.1.0.7",
+                )],
+                "2001:db8::9",
+            ),
             (&[("Forwarded", "proto=http;For=10.0.0.9")], "10.0.0.9"),
             (&[("x-forwarded-for", "10.0.0.9, unknown")], "10.1.0.1"),
-            (&[("x-forwarded-for", "10.0.0.9"), ("forwarded", "for=10.0.0.8")], "10.0.0.9"),
+            (
+                &[
+                    ("x-forwarded-for", "10.0.0.9"),
+                    ("forwarded", "for=10.0.0.8"),
+                ],
+                "10.0.0.9",
+            ),
             (&[], "10.1.0.1"),
         ] {
             let pairs: Vec<_> = pairs.iter().map(|(name, value)| (*name, *value)).collect();
-            let lower: Vec<(&'static str, &str)> =
-                pairs.iter().map(|(name, value)| (if *name == "Forwarded" { "forwarded" } else { *name }, *value)).collect();
+            let lower: Vec<(&'static str, &str)> = pairs
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        if *name == "Forwarded" {
+                            "forwarded"
+                        } else {
+                            *name
+                        },
+                        *value,
+                    )
+                })
+                .collect();
             assert_eq!(client("10.1.0.1", &lower, &proxies), expected, "{lower:?}");
         }
     }
@@ -146,7 +213,10 @@ mod tests {
             ("x-rhn-provisioning-mac-3", "no mac at all"),
             ("x-rhn-provisioning-mac-4", ""),
         ]);
-        let macs: Vec<_> = provisioning_macs(&headers).iter().map(ToString::to_string).collect();
+        let macs: Vec<_> = provisioning_macs(&headers)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(macs, ["52:54:00:00:00:02", "52:54:00:00:00:0a"]);
     }
 }

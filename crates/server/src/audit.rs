@@ -30,7 +30,11 @@ pub(crate) struct Event<'a> {
 
 impl Audit {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)?;
         Ok(Self(Arc::new(file)))
     }
 
@@ -42,12 +46,18 @@ impl Audit {
             #[serde(flatten)]
             event: &'a Event<'a>,
         }
-        let line = Line { time: format!("{:.3}", Timestamp::now()), event: &event };
-        let Ok(mut line) = serde_json::to_string(&line) else { return };
+        let line = Line {
+            time: format!("{:.3}", Timestamp::now()),
+            event: &event,
+        };
+        let Ok(mut line) = serde_json::to_string(&line) else {
+            return;
+        };
         line.push('\n');
         let file = Arc::clone(&self.0);
         // One write of one line to a file opened for appending: lines of concurrent events do not mix.
-        let written = tokio::task::spawn_blocking(move || (&*file).write_all(line.as_bytes())).await;
+        let written =
+            tokio::task::spawn_blocking(move || (&*file).write_all(line.as_bytes())).await;
         if let Ok(Err(error)) = written {
             tracing::error!(%error, who = event.who, action = event.action, "the audit log cannot be written");
         }

@@ -47,7 +47,12 @@ impl std::fmt::Display for Caller {
 ///
 /// # Errors
 /// A token is given, and it is not good: being taken for nobody would hide that.
-pub(crate) fn caller(head: &Head, state: &ClusterState, headers: &HeaderMap, peer: Peer) -> Result<Option<Caller>, Error> {
+pub(crate) fn caller(
+    head: &Head,
+    state: &ClusterState,
+    headers: &HeaderMap,
+    peer: Peer,
+) -> Result<Option<Caller>, Error> {
     if let Some(token) = bearer(headers)? {
         let hash = token::hash(token);
         let (uid, session) = state.sessions.of_token(&hash).ok_or(BAD_TOKEN)?;
@@ -55,7 +60,10 @@ pub(crate) fn caller(head: &Head, state: &ClusterState, headers: &HeaderMap, pee
             return Err(BAD_TOKEN);
         }
         let admin = state.admins.get(session.admin).ok_or(BAD_TOKEN)?;
-        return Ok(Some(Caller::Admin { name: admin.name.to_string(), session: uid }));
+        return Ok(Some(Caller::Admin {
+            name: admin.name.to_string(),
+            session: uid,
+        }));
     }
     match peer {
         Peer::Unix(user) if user.uid == 0 || user.uid == head.settings.owner => {
@@ -65,15 +73,22 @@ pub(crate) fn caller(head: &Head, state: &ClusterState, headers: &HeaderMap, pee
     }
 }
 
-const BAD_TOKEN: Error = Error::Unauthenticated("this token is unknown or has expired; log in again");
+const BAD_TOKEN: Error =
+    Error::Unauthenticated("this token is unknown or has expired; log in again");
 
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(value) = headers.get(header::AUTHORIZATION) else {
+        return Ok(None);
+    };
     let token = value.to_str().ok().and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        scheme
+            .eq_ignore_ascii_case("bearer")
+            .then_some(token.trim())
     });
-    token.map(Some).ok_or(Error::Unauthenticated("the Authorization header is not 'Bearer TOKEN'"))
+    token.map(Some).ok_or(Error::Unauthenticated(
+        "the Authorization header is not 'Bearer TOKEN'",
+    ))
 }
 
 fn now() -> i64 {
@@ -116,7 +131,11 @@ pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
     let from = source_address(call);
     let Login { user, password } = call.json().await?;
     call.head.throttle.take(from, std::time::Instant::now())?;
-    let admin: Option<Admin> = call.state.admins.named(&user).map(|admin| (**admin).clone());
+    let admin: Option<Admin> = call
+        .state
+        .admins
+        .named(&user)
+        .map(|admin| (**admin).clone());
     let hash = admin.as_ref().map(|admin| admin.password.clone());
     let right = call.head.passwords.verify(password, hash).await?;
     let Some(admin) = admin.filter(|_| right) else {
@@ -126,9 +145,15 @@ pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
     call.head.throttle.forgive(from);
     let (session, tokens) = open_session(&call.head, admin.uid)?;
     let mut transaction = end_expired(&call.state);
-    transaction.expect(model::Kind::Admin.key(admin.uid), Expect::At(admin.revision));
+    transaction.expect(
+        model::Kind::Admin.key(admin.uid),
+        Expect::At(admin.revision),
+    );
     transaction.claim(Session::key(new_uid()?), record(&session)?);
-    call.head.commit(transaction).await.map_err(|error| call.refused(&error))?;
+    call.head
+        .commit(transaction)
+        .await
+        .map_err(|error| call.refused(&error))?;
     audit_try(call, &user, 200).await;
     Ok(envelope::data(tokens))
 }
@@ -160,7 +185,10 @@ pub(crate) async fn logout(call: &mut Call) -> Result<Response<Body>, Error> {
     if let Some(Caller::Admin { session, .. }) = call.caller {
         let mut transaction = Transaction::default();
         transaction.delete(Session::key(session));
-        call.head.commit(transaction).await.map_err(|error| call.refused(&error))?;
+        call.head
+            .commit(transaction)
+            .await
+            .map_err(|error| call.refused(&error))?;
     }
     Ok(envelope::done())
 }
@@ -192,7 +220,12 @@ fn record(session: &Session) -> Result<Vec<u8>, Error> {
 fn end_expired(state: &ClusterState) -> Transaction {
     let mut transaction = Transaction::default();
     let now = now();
-    for (uid, _) in state.sessions.iter().filter(|(_, session)| session.refresh_expires <= now).take(100) {
+    for (uid, _) in state
+        .sessions
+        .iter()
+        .filter(|(_, session)| session.refresh_expires <= now)
+        .take(100)
+    {
         transaction.delete(Session::key(uid));
     }
     transaction
@@ -200,14 +233,26 @@ fn end_expired(state: &ClusterState) -> Transaction {
 
 /// Adds to a transaction that all sessions of an administrator end with it.
 pub(crate) fn end_sessions(state: &ClusterState, admin: Uid, transaction: &mut Transaction) {
-    for (uid, _) in state.sessions.iter().filter(|(_, session)| session.admin == admin) {
+    for (uid, _) in state
+        .sessions
+        .iter()
+        .filter(|(_, session)| session.admin == admin)
+    {
         transaction.delete(Session::key(uid));
     }
 }
 
 async fn audit_try(call: &Call, user: &str, status: u16) {
     let (from, action) = (call.from(), "login");
-    call.head.audit.record(Event { who: user, from: &from, action, status }).await;
+    call.head
+        .audit
+        .record(Event {
+            who: user,
+            from: &from,
+            action,
+            status,
+        })
+        .await;
 }
 
 /// The address that tries are counted by; the local socket counts as one.

@@ -30,7 +30,11 @@ pub(crate) struct Delivery {
 pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Error> {
     let file = boot_file(&call.head, name).await?;
     let (bytes, sha256, last_modified) = if file.template.is_plain() {
-        (file.bytes.clone(), file.sha256, LastModified::of(file.modified()))
+        (
+            file.bytes.clone(),
+            file.sha256,
+            LastModified::of(file.modified()),
+        )
     } else {
         let rendered = render(call, &file).await?;
         let sha256 = Sha256Digest::of(&rendered);
@@ -39,7 +43,11 @@ pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Er
     Ok(Delivery {
         content: Content {
             body: Body::Full(bytes),
-            content_type: if name.as_str().ends_with(".json") { ContentType::JSON } else { ContentType::TEXT },
+            content_type: if name.as_str().ends_with(".json") {
+                ContentType::JSON
+            } else {
+                ContentType::TEXT
+            },
             etag: ETag::of_sha256(sha256.as_bytes()),
             last_modified,
         },
@@ -74,7 +82,10 @@ async fn render(call: &Call, file: &Arc<BootFile>) -> Result<Bytes, Error> {
     }?;
     if rendered.is_empty() {
         // Clients take an empty answer for "nothing to do", and come up unconfigured.
-        return Err(Error::Unprocessable(format!("{} renders to nothing for this node", file.name)));
+        return Err(Error::Unprocessable(format!(
+            "{} renders to nothing for this node",
+            file.name
+        )));
     }
     Ok(rendered)
 }
@@ -86,13 +97,17 @@ impl NodeValues {
             RenderError::NeedsNode { at, form } => {
                 Error::NotFound(format!("{}, and {at} needs {form}", self.nobody()))
             }
-            RenderError::Include { at, file, reason: IncludeError::Failed(reason) } => {
-                match reason.downcast::<ContentError>() {
-                    Ok(reason) if matches!(*reason, ContentError::Changing { .. }) => (*reason).into(),
-                    Ok(reason) => Error::Unprocessable(format!("{at}: {reason}")),
-                    Err(reason) => Error::Unprocessable(format!("{at}: cannot include {file:?}: {reason}")),
+            RenderError::Include {
+                at,
+                file,
+                reason: IncludeError::Failed(reason),
+            } => match reason.downcast::<ContentError>() {
+                Ok(reason) if matches!(*reason, ContentError::Changing { .. }) => (*reason).into(),
+                Ok(reason) => Error::Unprocessable(format!("{at}: {reason}")),
+                Err(reason) => {
+                    Error::Unprocessable(format!("{at}: cannot include {file:?}: {reason}"))
                 }
-            }
+            },
             error => Error::Unprocessable(error.to_string()),
         }
     }
@@ -104,16 +119,17 @@ impl From<ContentError> for Error {
         match error {
             ContentError::Name(_) | ContentError::Upload { .. } => Self::Malformed(said),
             ContentError::NotFound { .. } | ContentError::NotRegular { .. } => Self::NotFound(said),
-            ContentError::Escapes { .. } | ContentError::SymbolicLink { .. } => Self::Forbidden(said),
-            ContentError::Empty { .. } => Self::Unprocessable(said),
+            ContentError::Escapes { .. } | ContentError::SymbolicLink { .. } => {
+                Self::Forbidden(said)
+            }
+            ContentError::Empty { .. } | ContentError::TooLarge { .. } => Self::Unprocessable(said),
             ContentError::ParentNotDirectory { .. } => Self::Conflict(said),
-            ContentError::TooLarge { limit, .. } => Self::TooLarge(limit),
             ContentError::Precondition { found, .. } => {
                 Self::Stale(found.map_or_else(|| "gone".into(), |found| found.revision()))
             }
-            ContentError::Changing { .. } | ContentError::NoSpace { .. } | ContentError::Directory { .. } => {
-                Self::Unavailable(said)
-            }
+            ContentError::Changing { .. }
+            | ContentError::NoSpace { .. }
+            | ContentError::Directory { .. } => Self::Unavailable(said),
             error => Self::internal(error),
         }
     }

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use store::StoreError;
 
 use crate::{
-    Error, asking::Asker, auth::Caller, base_url, envelope::revision_tag, head::Head, listen::Connection, query::Query,
+    Error, asking::Asker, auth::Caller, base_url, envelope::revision_tag, head::Head,
+    listen::Connection, query::Query,
 };
 
 /// One request, with all that was found out about it before an endpoint gets it.
@@ -60,13 +61,18 @@ impl Call {
     }
 
     pub(crate) fn keep_params(&mut self, names: &'static [&'static str], params: &Params<'_, '_>) {
-        let found = names.iter().filter_map(|name| Some((*name, params.get(*name)?.to_owned())));
+        let found = names
+            .iter()
+            .filter_map(|name| Some((*name, params.get(*name)?.to_owned())));
         self.params = found.collect();
     }
 
     /// A part of the path. Each route names in its pattern what its endpoint asks for here.
     pub(crate) fn param(&self, name: &str) -> &str {
-        self.params.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        self.params
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map_or("", |(_, value)| value)
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -79,24 +85,31 @@ impl Call {
 
     /// Where the call comes from, for logs.
     pub(crate) fn from(&self) -> String {
-        self.address.map_or_else(|| "local".into(), |address| address.to_string())
+        self.address
+            .map_or_else(|| "local".into(), |address| address.to_string())
     }
 
     /// This head's `/api/v1` URL as the client used it.
     pub(crate) fn base_url(&self) -> String {
         match &self.head.settings.base_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => base_url::as_used(&self.parts, self.connection.local, self.connection.tls),
+            None => match self.connection.local {
+                Some(local) => base_url::as_used(&self.parts, local, self.connection.tls),
+                None => format!("{}{}", self.head.settings.own_url, base_url::BASE_PATH),
+            },
         }
     }
 
     /// The body, if it is no larger than `limit` and comes in time.
     pub(crate) async fn bytes(&mut self, limit: u64) -> Result<Bytes, Error> {
-        let Some(mut body) = self.body.take() else { return Ok(Bytes::new()) };
+        let Some(mut body) = self.body.take() else {
+            return Ok(Bytes::new());
+        };
         let read = async {
             let mut bytes = BytesMut::new();
             while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| Error::Malformed(format!("the body broke off: {error}")))?;
+                let frame = frame
+                    .map_err(|error| Error::Malformed(format!("the body broke off: {error}")))?;
                 if let Ok(data) = frame.into_data() {
                     if (bytes.len() + data.len()) as u64 > limit {
                         return Err(Error::TooLarge(limit));
@@ -106,21 +119,31 @@ impl Call {
             }
             Ok(bytes.freeze())
         };
-        tokio::time::timeout(self.head.settings.body_time, read).await.map_err(|_| Error::SlowBody)?
+        tokio::time::timeout(self.head.settings.body_time, read)
+            .await
+            .map_err(|_| Error::SlowBody)?
     }
 
     /// The body as JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
         let body = self.bytes(self.head.settings.body_limit).await?;
-        serde_json::from_slice(&body).map_err(|error| Error::Malformed(format!("the body is not what was expected: {error}")))
+        serde_json::from_slice(&body).map_err(|error| {
+            Error::Malformed(format!("the body is not what was expected: {error}"))
+        })
     }
 
     /// Fails unless the request's `If-Match`, if it has one, names this revision.
     pub(crate) fn check_revision(&self, revision: model::Revision) -> Result<(), Error> {
-        let Some(wanted) = self.headers().get(header::IF_MATCH) else { return Ok(()) };
+        let Some(wanted) = self.headers().get(header::IF_MATCH) else {
+            return Ok(());
+        };
         let tag = revision_tag(revision);
         let is_it = |one: &[u8]| one.trim_ascii() == b"*" || one.trim_ascii() == tag.as_bytes();
-        if wanted.as_bytes().split(|c| *c == b',').any(is_it) { Ok(()) } else { Err(Error::Stale(revision.to_string())) }
+        if wanted.as_bytes().split(|c| *c == b',').any(is_it) {
+            Ok(())
+        } else {
+            Err(Error::Stale(revision.to_string()))
+        }
     }
 
     /// The error for a commit that the store refused.

@@ -15,7 +15,10 @@ pub(crate) fn data(data: impl Serialize) -> Response<Body> {
 /// One page of a list, and the cursor of the next page where there is one.
 pub(crate) fn page(data: impl Serialize, next: Option<&str>) -> Response<Body> {
     match next {
-        Some(next) => reply::json(StatusCode::OK, &json!({"success": true, "data": data, "next": next})),
+        Some(next) => reply::json(
+            StatusCode::OK,
+            &json!({"success": true, "data": data, "next": next}),
+        ),
         None => self::data(data),
     }
 }
@@ -23,7 +26,9 @@ pub(crate) fn page(data: impl Serialize, next: Option<&str>) -> Response<Body> {
 /// One object, with its revision as the `ETag` that a later `If-Match` names.
 pub(crate) fn object(data: impl Serialize, revision: Revision) -> Response<Body> {
     let mut response = self::data(data);
-    response.headers_mut().insert(header::ETAG, revision_tag(revision));
+    response
+        .headers_mut()
+        .insert(header::ETAG, revision_tag(revision));
     response
 }
 

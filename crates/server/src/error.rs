@@ -81,11 +81,15 @@ impl Error {
 
     fn decorate(&self, mut response: Response<Body>) -> Response<Body> {
         match self {
-            Self::Internal(source) => tracing::error!(error = %chain(source.as_ref()), "internal error"),
+            Self::Internal(source) => {
+                tracing::error!(error = %chain(source.as_ref()), "internal error")
+            }
             Self::TooManyTries(seconds) => return reply::retry_after(response, *seconds),
             Self::Unavailable(_) => return reply::retry_after(response, 1),
             Self::Unauthenticated(_) => {
-                response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                response
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             Self::Method(allowed) => {
                 // Method names are ASCII tokens of ours, so they always make a header value.
@@ -104,7 +108,10 @@ impl Error {
 
 /// An error and all its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
 
 impl From<model::Invalid> for Error {

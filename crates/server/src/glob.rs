@@ -2,7 +2,8 @@
 
 /// Whether all of `text` matches `pattern`. Linear in memory, at worst quadratic in time.
 pub(crate) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where to go on if the last `*` must swallow one more character.
     let mut retry: Option<(usize, usize)> = None;
@@ -34,10 +35,25 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks() {
-        for (pattern, text) in [("n*", "n17"), ("*", ""), ("n?", "n1"), ("*a*b", "xaxaab"), ("n1", "n1"), ("**", "é"), ("?", "é")] {
+        for (pattern, text) in [
+            ("n*", "n17"),
+            ("*", ""),
+            ("n?", "n1"),
+            ("*a*b", "xaxaab"),
+            ("n1", "n1"),
+            ("**", "é"),
+            ("?", "é"),
+        ] {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [("n*", "m1"), ("n?", "n"), ("n?", "n12"), ("", "n"), ("*b", "ba"), ("N1", "n1")] {
+        for (pattern, text) in [
+            ("n*", "m1"),
+            ("n?", "n"),
+            ("n?", "n12"),
+            ("", "n"),
+            ("*b", "ba"),
+            ("N1", "n1"),
+        ] {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }

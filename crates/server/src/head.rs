@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use crate::{
     Error,
     audit::Audit,
-    boot::ztp::MissingMarkers,
     auth::{Passwords, Throttle},
+    boot::ztp::MissingMarkers,
     ledger::Ledger,
     listen::Connections,
     metrics::Metrics,
@@ -32,6 +32,8 @@ pub struct Settings {
     pub timezone: String,
     /// This head's `/api/v1` URL, if it is not to be taken from what each client used.
     pub base_url: Option<String>,
+    /// Where this head listens, for those who ask on the local socket and so used no URL.
+    pub own_url: String,
     /// Whose `X-Forwarded-For` and `Forwarded` count.
     pub trusted_proxies: Vec<IpNet>,
     /// What becomes of a form that has neither value nor default.
@@ -101,8 +103,10 @@ impl Head {
         connections: Arc<Connections>,
     ) -> Result<Arc<Self>, HeadError> {
         let state = Arc::new(ArcSwap::from_pointee(read_state(store.as_ref()).await?));
-        let audit = Audit::open(&settings.audit_log)
-            .map_err(|source| HeadError::Audit { path: settings.audit_log.clone(), source })?;
+        let audit = Audit::open(&settings.audit_log).map_err(|source| HeadError::Audit {
+            path: settings.audit_log.clone(),
+            source,
+        })?;
         Ok(Arc::new(Self {
             boot_files: Arc::new(boot_files),
             passwords: Passwords::new(),
@@ -130,13 +134,21 @@ impl Head {
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
         let revision = self.store.commit(transaction).await?;
         // The sender lives as long as this head, so the wait ends only by the revision's arrival.
-        let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
+        let _ = self
+            .revision
+            .subscribe()
+            .wait_for(|known| *known >= revision)
+            .await;
         Ok(revision)
     }
 
     /// Waits until this head's state is newer than `known`: somebody else's change won a race, and is on its way here.
     pub(crate) async fn news_since(&self, known: Revision) {
-        let _ = self.revision.subscribe().wait_for(|revision| *revision > known).await;
+        let _ = self
+            .revision
+            .subscribe()
+            .wait_for(|revision| *revision > known)
+            .await;
     }
 
     /// Follows the store: the only thing that changes this head's state. Ends when the store is closed.
@@ -181,8 +193,11 @@ impl Head {
 async fn read_state(store: &dyn Store) -> Result<ClusterState, HeadError> {
     let snapshot = store.scan("").await?;
     let records = snapshot.records.into_iter();
-    let records =
-        records.map(|record| Change { key: record.key, value: Some(record.value), revision: record.revision });
+    let records = records.map(|record| Change {
+        key: record.key,
+        value: Some(record.value),
+        revision: record.revision,
+    });
     Ok(ClusterState::load(records, snapshot.revision)?)
 }
 

@@ -14,8 +14,11 @@ use crate::{
 pub(crate) async fn healthz(call: &mut Call) -> Result<Response<Body>, Error> {
     let files = Arc::clone(&call.head.boot_files);
     // What a boot request does first: resolve a name in the kickstarts directory.
-    let readable = tokio::task::spawn_blocking(move || std::fs::read_dir(files.root().path()).map(drop)).await?;
-    let refuse = |error| Error::Unavailable(format!("the kickstarts directory cannot be read: {error}"));
+    let readable =
+        tokio::task::spawn_blocking(move || std::fs::read_dir(files.root().path()).map(drop))
+            .await?;
+    let refuse =
+        |error| Error::Unavailable(format!("the kickstarts directory cannot be read: {error}"));
     readable.map_err(refuse)?;
     Ok(reply::text(StatusCode::OK, "ok"))
 }
@@ -23,6 +26,10 @@ pub(crate) async fn healthz(call: &mut Call) -> Result<Response<Body>, Error> {
 /// `GET /readyz`: changes can be made, too.
 pub(crate) async fn readyz(call: &mut Call) -> Result<Response<Body>, Error> {
     healthz(call).await?;
-    call.head.store.writable().await.map_err(|error| Error::Unavailable(error.to_string()))?;
+    call.head
+        .store
+        .writable()
+        .await
+        .map_err(|error| Error::Unavailable(error.to_string()))?;
     Ok(reply::text(StatusCode::OK, "ready"))
 }

@@ -24,6 +24,7 @@ mod query;
 pub mod reply;
 mod routes;
 mod service;
+mod status;
 
 pub use error::Error;
 pub use head::{Head, HeadError, Settings};

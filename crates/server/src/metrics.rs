@@ -8,7 +8,10 @@ use model::ClusterState;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
-    metrics::{counter::ConstCounter, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
+    metrics::{
+        counter::ConstCounter, counter::Counter, family::Family, gauge::ConstGauge,
+        histogram::Histogram,
+    },
     registry::{Registry, Unit},
 };
 
@@ -36,7 +39,11 @@ struct RequestLabels {
 }
 
 impl Metrics {
-    pub(crate) fn new(state: Arc<ArcSwap<ClusterState>>, ledger: Ledger, connections: Arc<Connections>) -> Self {
+    pub(crate) fn new(
+        state: Arc<ArcSwap<ClusterState>>,
+        ledger: Ledger,
+        connections: Arc<Connections>,
+    ) -> Self {
         // From a file in memory to one that had to be fetched.
         let seconds = Histogram::new([0.0001, 0.001, 0.01, 0.1, 1.0, 3.0, 10.0, 60.0]);
         let metrics = Self {
@@ -49,23 +56,50 @@ impl Metrics {
         metrics.registered(state, ledger, connections)
     }
 
-    fn registered(mut self, state: Arc<ArcSwap<ClusterState>>, ledger: Ledger, connections: Arc<Connections>) -> Self {
+    fn registered(
+        mut self,
+        state: Arc<ArcSwap<ClusterState>>,
+        ledger: Ledger,
+        connections: Arc<Connections>,
+    ) -> Self {
         let registry = &mut self.registry;
-        registry.register("boot_requests", "Boot requests answered", self.requests.clone());
-        registry.register("boot_cut_off", "Boot answers that did not reach their client whole", self.cut_off.clone());
-        registry.register_with_unit("boot_sent", "Bytes of boot answers sent", Unit::Bytes, self.bytes.clone());
+        registry.register(
+            "boot_requests",
+            "Boot requests answered",
+            self.requests.clone(),
+        );
+        registry.register(
+            "boot_cut_off",
+            "Boot answers that did not reach their client whole",
+            self.cut_off.clone(),
+        );
+        registry.register_with_unit(
+            "boot_sent",
+            "Bytes of boot answers sent",
+            Unit::Bytes,
+            self.bytes.clone(),
+        );
         registry.register_with_unit(
             "boot_duration",
             "From a boot request to the end of its answer",
             Unit::Seconds,
             self.seconds.clone(),
         );
-        registry.register_collector(Box::new(Now { state, ledger, connections }));
+        registry.register_collector(Box::new(Now {
+            state,
+            ledger,
+            connections,
+        }));
         self
     }
 
     pub(crate) fn boot_request(&self, endpoint: &'static str, fetch: &Fetch) {
-        self.requests.get_or_create(&RequestLabels { endpoint, status: fetch.status }).inc();
+        self.requests
+            .get_or_create(&RequestLabels {
+                endpoint,
+                status: fetch.status,
+            })
+            .inc();
         self.bytes.inc_by(fetch.sent);
         self.seconds.observe(fetch.elapsed.as_secs_f64());
         if !fetch.complete {
@@ -84,7 +118,11 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
         content_type: ContentType::OPENMETRICS,
         last_modified: None,
     };
-    Ok(crate::reply::content(call.method(), call.headers(), content))
+    Ok(crate::reply::content(
+        call.method(),
+        call.headers(),
+        content,
+    ))
 }
 
 /// What is not counted but looked at when somebody asks.
@@ -105,23 +143,56 @@ impl Collector for Now {
         let state = self.state.load();
         let gauges = [
             ("nodes", "Nodes in the cluster", state.nodes.len() as i64),
-            ("attribute_groups", "Attribute groups in the cluster", state.groups.len() as i64),
-            ("state_revision", "Revision of the cluster state this head serves", state.revision().0 as i64),
-            ("connections", "Connections open", self.connections.open() as i64),
+            (
+                "attribute_groups",
+                "Attribute groups in the cluster",
+                state.groups.len() as i64,
+            ),
+            (
+                "state_revision",
+                "Revision of the cluster state this head serves",
+                state.revision().0 as i64,
+            ),
+            (
+                "connections",
+                "Connections open",
+                self.connections.open() as i64,
+            ),
         ];
         for (name, help, value) in gauges {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
         let counters = [
-            ("ledger_recorded", "Fetches recorded in the ledger", self.ledger.recorded()),
-            ("ledger_dropped", "Fetches neither logged nor recorded, for overload", self.ledger.dropped()),
-            ("ledger_unstored", "Fetches logged but not recorded, for a fault of the ledger's file", self.ledger.unstored()),
-            ("connections_refused", "Connections answered 503 for a limit", self.connections.refused()),
+            (
+                "ledger_recorded",
+                "Fetches recorded in the ledger",
+                self.ledger.recorded(),
+            ),
+            (
+                "ledger_dropped",
+                "Fetches neither logged nor recorded, for overload",
+                self.ledger.dropped(),
+            ),
+            (
+                "ledger_unstored",
+                "Fetches logged but not recorded, for a fault of the ledger's file",
+                self.ledger.unstored(),
+            ),
+            (
+                "connections_refused",
+                "Connections answered 503 for a limit",
+                self.connections.refused(),
+            ),
         ];
         for (name, help, value) in counters {
             let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
+            counter.encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                counter.metric_type(),
+            )?)?;
         }
         Ok(())
     }

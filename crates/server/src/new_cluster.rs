@@ -23,13 +23,24 @@ pub fn transaction(password: &str) -> Result<Transaction, Error> {
         attributes: Attributes::new(),
     };
     let password = hash_password(password).map_err(Error::internal)?;
-    let admin = AdminSpec { name: name(FIRST_ADMIN)?, description: None, password: password.clone() };
-    let cluster =
-        Cluster { name: name("cluster")?, domain: None, default_group, database_password: password };
+    let admin = AdminSpec {
+        name: name(FIRST_ADMIN)?,
+        description: None,
+        password: password.clone(),
+    };
+    let cluster = Cluster {
+        name: name("cluster")?,
+        domain: None,
+        default_group,
+        database_password: password,
+    };
 
     let mut transaction = Transaction::default();
     transaction.claim(Cluster::key(), cluster.record());
-    for part in [creation(default_group, &group)?, creation(new_uid()?, &admin)?] {
+    for part in [
+        creation(default_group, &group)?,
+        creation(new_uid()?, &admin)?,
+    ] {
         transaction.checks.extend(part.checks);
         transaction.writes.extend(part.writes);
     }

@@ -19,10 +19,14 @@ pub(crate) async fn get(_: &mut Call) -> Result<Response<Body>, Error> {
 
 /// The OpenAPI 3.1 document of every route.
 pub fn document() -> Value {
-    let mut generator = SchemaSettings::openapi3().with(|s| s.inline_subschemas = false).into_generator();
+    let mut generator = SchemaSettings::openapi3()
+        .with(|s| s.inline_subschemas = false)
+        .into_generator();
     let mut paths = Map::new();
     for route in ROUTES {
-        let path = paths.entry(route.path.replace("{*", "{")).or_insert_with(|| json!({}));
+        let path = paths
+            .entry(route.path.replace("{*", "{"))
+            .or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation(route, &mut generator);
     }
     json!({
@@ -43,15 +47,19 @@ pub fn document() -> Value {
 }
 
 fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value {
-    let in_path = routes::param_names(route.path).iter().map(|name| {
-        json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
-    });
-    let in_query = route.query.iter().map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}}));
+    let in_path = routes::param_names(route.path).iter().map(
+        |name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
+    );
+    let in_query = route
+        .query
+        .iter()
+        .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string"}}));
     let mut operation = json!({
         "summary": route.summary,
         "x-access": match route.access {
             Access::Public => "public",
             Access::Boot => "boot",
+            Access::Node => "node",
             Access::Admin => "admin",
         },
         "parameters": in_path.chain(in_query).collect::<Vec<_>>(),
@@ -61,7 +69,8 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
         operation["security"] = json!([{"token": []}]);
     }
     if let Some(takes) = route.takes {
-        operation["requestBody"] = json!({"content": {"application/json": {"schema": takes(generator)}}});
+        operation["requestBody"] =
+            json!({"content": {"application/json": {"schema": takes(generator)}}});
     }
     operation
 }
@@ -100,10 +109,25 @@ mod tests {
     fn every_route_is_described_with_its_access() {
         let document = document();
         for route in ROUTES {
-            let operation = &document["paths"][route.path.replace("{*", "{")][route.method.as_str().to_ascii_lowercase()];
-            assert!(operation["x-access"].is_string(), "{} {}", route.method, route.path);
-            assert_eq!(operation["security"].is_array(), route.access == Access::Admin, "{}", route.path);
-            assert!(!route.summary.is_empty() && !route.summary.ends_with('.'), "{}", route.path);
+            let operation = &document["paths"][route.path.replace("{*", "{")]
+                [route.method.as_str().to_ascii_lowercase()];
+            assert!(
+                operation["x-access"].is_string(),
+                "{} {}",
+                route.method,
+                route.path
+            );
+            assert_eq!(
+                operation["security"].is_array(),
+                route.access == Access::Admin,
+                "{}",
+                route.path
+            );
+            assert!(
+                !route.summary.is_empty() && !route.summary.ends_with('.'),
+                "{}",
+                route.path
+            );
         }
     }
 
@@ -112,7 +136,12 @@ mod tests {
         let document = document();
         let text = document.to_string();
         for reference in text.split("\"$ref\":\"").skip(1) {
-            let pointer = reference.split('"').next().unwrap().strip_prefix('#').unwrap();
+            let pointer = reference
+                .split('"')
+                .next()
+                .unwrap()
+                .strip_prefix('#')
+                .unwrap();
             assert!(document.pointer(pointer).is_some(), "{pointer}");
         }
     }

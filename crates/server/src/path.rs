@@ -14,7 +14,9 @@ pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, Error> {
     if !path.contains(['%', '\0']) && !path.contains("//") && !path.contains("/.") {
         return Ok(path.into());
     }
-    let decoded = percent_decode_str(path).decode_utf8().map_err(|_| Error::Malformed("the path is not UTF-8".into()))?;
+    let decoded = percent_decode_str(path)
+        .decode_utf8()
+        .map_err(|_| Error::Malformed("the path is not UTF-8".into()))?;
     if decoded.contains('\0') {
         return Err(Error::Malformed("the path holds a NUL".into()));
     }
@@ -64,7 +66,17 @@ mod tests {
 
     #[test]
     fn climbing_is_refused_however_it_is_spelt() {
-        for raw in ["/a/../b", "/..", "/%2e%2e/b", "/%2E./b", "/.%2e", "/a%2f..%2fb", "/a/%2e%2e", "/a%00b", "/%ff"] {
+        for raw in [
+            "/a/../b",
+            "/..",
+            "/%2e%2e/b",
+            "/%2E./b",
+            "/.%2e",
+            "/a%2f..%2fb",
+            "/a/%2e%2e",
+            "/a%00b",
+            "/%ff",
+        ] {
             assert!(normalise(raw).is_err(), "{raw}");
         }
     }

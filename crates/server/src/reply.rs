@@ -49,7 +49,8 @@ impl ContentType {
     /// Ignition configs, SONiC ZTP files, management.
     pub const JSON: Self = Self("application/json");
     /// What Prometheus reads.
-    pub const OPENMETRICS: Self = Self("application/openmetrics-text; version=1.0.0; charset=utf-8");
+    pub const OPENMETRICS: Self =
+        Self("application/openmetrics-text; version=1.0.0; charset=utf-8");
     /// Packages and programs.
     pub const BINARY: Self = Self("application/octet-stream");
 

@@ -18,6 +18,7 @@ use crate::{
     manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, render},
     metrics, openapi,
     reply::Body,
+    status,
 };
 
 /// Who may use an endpoint.
@@ -27,6 +28,8 @@ pub(crate) enum Access {
     Public,
     /// Any node; the answer depends on which one asks, and is recorded in the ledger.
     Boot,
+    /// The node that the path names, known by its address alone.
+    Node,
     /// An administrator with a token, or root on the local socket.
     Admin,
 }
@@ -78,25 +81,58 @@ impl Route {
     }
 }
 
-const fn route(method: Method, path: &'static str, access: Access, summary: &'static str, handler: Handler) -> Route {
-    Route { method, path, access, summary, query: &[], takes: None, gives: None, handler }
+const fn route(
+    method: Method,
+    path: &'static str,
+    access: Access,
+    summary: &'static str,
+    handler: Handler,
+) -> Route {
+    Route {
+        method,
+        path,
+        access,
+        summary,
+        query: &[],
+        takes: None,
+        gives: None,
+        handler,
+    }
 }
 
 macro_rules! boot {
     ($path:literal, $handler:path, $summary:literal) => {
-        route(Method::GET, $path, Access::Boot, $summary, Handler::Boot(|call| Box::pin($handler(call))))
+        route(
+            Method::GET,
+            $path,
+            Access::Boot,
+            $summary,
+            Handler::Boot(|call| Box::pin($handler(call))),
+        )
     };
 }
 
 macro_rules! public {
     ($method:ident $path:literal, $handler:path, $summary:literal) => {
-        route(Method::$method, $path, Access::Public, $summary, Handler::Reply(|call| Box::pin($handler(call))))
+        route(
+            Method::$method,
+            $path,
+            Access::Public,
+            $summary,
+            Handler::Reply(|call| Box::pin($handler(call))),
+        )
     };
 }
 
 macro_rules! admin {
     ($method:ident $path:literal, $handler:path, $summary:literal) => {
-        route(Method::$method, $path, Access::Admin, $summary, Handler::Reply(|call| Box::pin($handler(call))))
+        route(
+            Method::$method,
+            $path,
+            Access::Admin,
+            $summary,
+            Handler::Reply(|call| Box::pin($handler(call))),
+        )
     };
 }
 
@@ -105,6 +141,15 @@ pub(crate) static ROUTES: &[Route] = &[
     // What nodes ask for.
     boot!("/kickstart/{*name}", kickstart::get, "A kickstart file, with the asking node's values in it"),
     boot!("/ztp/script", ztp::get, "The ZTP script or configuration of the asking switch"),
+    // What nodes tell.
+    route(
+        Method::POST,
+        "/node/{id}/status",
+        Access::Node,
+        "What a node reports of itself",
+        Handler::Reply(|call| Box::pin(status::post(call))),
+    )
+    .takes::<status::Report>(),
     // What anybody may ask.
     public!(GET "/healthz", health::healthz, "Whether boot files can be served"),
     public!(GET "/readyz", health::readyz, "Whether changes can be made, too"),
@@ -178,6 +223,13 @@ pub(crate) fn param_names(path: &'static str) -> &'static [&'static str] {
 
 /// Whether answers on this path (under the base path) are for nodes, which want bare text, even where no endpoint matches.
 pub(crate) fn is_for_nodes(path: &str) -> bool {
-    let first = |path: &str| path.trim_start_matches('/').split('/').next().map(str::to_owned);
-    ROUTES.iter().any(|route| route.access == Access::Boot && first(route.path) == first(path))
+    let first = |path: &str| {
+        path.trim_start_matches('/')
+            .split('/')
+            .next()
+            .map(str::to_owned)
+    };
+    ROUTES
+        .iter()
+        .any(|route| route.access == Access::Boot && first(route.path) == first(path))
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use matchit::Router;
@@ -42,11 +42,17 @@ pub struct Service {
 impl Service {
     /// The service of this head.
     pub fn new(head: Arc<Head>) -> Self {
-        Self { head, router: router() }
+        Self {
+            head,
+            router: router(),
+        }
     }
 
     /// The routes of this path, whatever their methods.
-    fn find<'r, 'p>(&'r self, path: &'p str) -> Option<matchit::Match<'r, 'p, &'r Vec<&'static Route>>> {
+    fn find<'r, 'p>(
+        &'r self,
+        path: &'p str,
+    ) -> Option<matchit::Match<'r, 'p, &'r Vec<&'static Route>>> {
         match path.strip_prefix(BASE_PATH) {
             Some(rest) => self.router.at(rest).ok(),
             None if AT_ROOT_TOO.contains(&path) => self.router.at(path).ok(),
@@ -54,7 +60,11 @@ impl Service {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>, connection: &Arc<Connection>) -> Answer<Body> {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> Answer<Body> {
         let began = Instant::now();
         let (parts, body) = request.into_parts();
         let address = self.client_address(&parts.headers, connection);
@@ -66,7 +76,8 @@ impl Service {
             Err(error) => return self.refuse(&error, &raw_path, address, is_head, began),
         };
         let Some(found) = self.find(&path) else {
-            let error = Error::NotFound(format!("no endpoint at {path}; they are under {BASE_PATH}"));
+            let error =
+                Error::NotFound(format!("no endpoint at {path}; they are under {BASE_PATH}"));
             return self.refuse(&error, &path, address, is_head, began);
         };
         let wanted = if is_head { &Method::GET } else { &parts.method };
@@ -74,7 +85,13 @@ impl Service {
             let error = Error::Method(methods(found.value));
             return self.refuse(&error, &path, address, is_head, began);
         };
-        let mut call = Call::new(&self.head, (parts, body), path.to_string(), connection, address);
+        let mut call = Call::new(
+            &self.head,
+            (parts, body),
+            path.to_string(),
+            connection,
+            address,
+        );
         call.keep_params(routes::param_names(route.path), &found.params);
 
         match route.handler {
@@ -82,7 +99,11 @@ impl Service {
             Handler::Reply(handler) => {
                 let response = self.reply(&mut call, route, handler).await;
                 let response = response.unwrap_or_else(|error| error.as_json());
-                let response = if is_head { reply::without_body(response) } else { response };
+                let response = if is_head {
+                    reply::without_body(response)
+                } else {
+                    response
+                };
                 if route.access == Access::Admin && route.method != Method::GET {
                     self.audit(&call, response.status()).await;
                 }
@@ -95,13 +116,33 @@ impl Service {
         &self,
         call: &mut Call,
         route: &Route,
-        handler: for<'a> fn(&'a mut Call) -> futures_util::future::BoxFuture<'a, Result<Response<Body>, Error>>,
+        handler: for<'a> fn(
+            &'a mut Call,
+        )
+            -> futures_util::future::BoxFuture<'a, Result<Response<Body>, Error>>,
     ) -> Result<Response<Body>, Error> {
-        if route.access == Access::Admin {
-            call.caller = auth::caller(&self.head, &call.state, call.headers(), call.connection.peer)?;
-            if call.caller.is_none() {
-                return Err(Error::Unauthenticated("this needs a token: Authorization: Bearer TOKEN"));
+        match route.access {
+            Access::Admin => {
+                call.caller = auth::caller(
+                    &self.head,
+                    &call.state,
+                    call.headers(),
+                    call.connection.peer,
+                )?;
+                if call.caller.is_none() {
+                    return Err(Error::Unauthenticated(
+                        "this needs a token: Authorization: Bearer TOKEN",
+                    ));
+                }
             }
+            // By the address alone: a header would let any node report for another.
+            Access::Node => {
+                let address = call.address.into_iter();
+                call.asker = address
+                    .filter_map(|address| asking::node(&call.state, address, &HeaderMap::new()))
+                    .next();
+            }
+            Access::Public | Access::Boot => {}
         }
         handler(call).await
     }
@@ -111,13 +152,19 @@ impl Service {
         &self,
         mut call: Call,
         route: &Route,
-        handler: for<'a> fn(&'a Call) -> futures_util::future::BoxFuture<'a, Result<Delivery, Error>>,
+        handler: for<'a> fn(
+            &'a Call,
+        )
+            -> futures_util::future::BoxFuture<'a, Result<Delivery, Error>>,
         began: Instant,
     ) -> Answer<Body> {
         let delivery = match self.recognise(&mut call) {
             Ok(()) => {
                 let late = |_| Error::Unavailable("it could not be made ready in time".into());
-                tokio::time::timeout(FIRST_BYTE, handler(&call)).await.map_err(late).flatten()
+                tokio::time::timeout(FIRST_BYTE, handler(&call))
+                    .await
+                    .map_err(late)
+                    .flatten()
             }
             Err(error) => Err(error),
         };
@@ -137,7 +184,11 @@ impl Service {
             Err(error) => {
                 fetch.reason = Some(error.to_string().into());
                 let response = error.as_text();
-                if call.method() == Method::HEAD { reply::without_body(response) } else { response }
+                if call.method() == Method::HEAD {
+                    reply::without_body(response)
+                } else {
+                    response
+                }
             }
         };
         self.recorded(response, fetch, route.path, began)
@@ -146,10 +197,21 @@ impl Service {
     /// Finds the node that asks, or the one that an administrator asks for.
     fn recognise(&self, call: &mut Call) -> Result<(), Error> {
         if let Some(id) = call.query.text("node") {
-            call.caller = auth::caller(&self.head, &call.state, call.headers(), call.connection.peer)?;
+            call.caller = auth::caller(
+                &self.head,
+                &call.state,
+                call.headers(),
+                call.connection.peer,
+            )?;
             if call.caller.is_some() {
-                let node = call.state.node(id).ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
-                call.asker = Some(Asker { node: Arc::clone(node), how: How::Token });
+                let node = call
+                    .state
+                    .node(id)
+                    .ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
+                call.asker = Some(Asker {
+                    node: Arc::clone(node),
+                    how: How::Token,
+                });
                 return Ok(());
             }
         }
@@ -160,10 +222,27 @@ impl Service {
     }
 
     /// Says no before an endpoint was found; to nodes as text, and on record.
-    fn refuse(&self, error: &Error, path: &str, address: Option<IpAddr>, is_head: bool, began: Instant) -> Answer<Body> {
-        let for_nodes = path.strip_prefix(BASE_PATH).is_some_and(routes::is_for_nodes);
-        let response = if for_nodes { error.as_text() } else { error.as_json() };
-        let response = if is_head { reply::without_body(response) } else { response };
+    fn refuse(
+        &self,
+        error: &Error,
+        path: &str,
+        address: Option<IpAddr>,
+        is_head: bool,
+        began: Instant,
+    ) -> Answer<Body> {
+        let for_nodes = path
+            .strip_prefix(BASE_PATH)
+            .is_some_and(routes::is_for_nodes);
+        let response = if for_nodes {
+            error.as_text()
+        } else {
+            error.as_json()
+        };
+        let response = if is_head {
+            reply::without_body(response)
+        } else {
+            response
+        };
         if !for_nodes {
             return response.into();
         }
@@ -192,7 +271,13 @@ impl Service {
     }
 
     /// The response, and a promise to record what becomes of it.
-    fn recorded(&self, response: Response<Body>, mut fetch: Fetch, endpoint: &'static str, began: Instant) -> Answer<Body> {
+    fn recorded(
+        &self,
+        response: Response<Body>,
+        mut fetch: Fetch,
+        endpoint: &'static str,
+        began: Instant,
+    ) -> Answer<Body> {
         fetch.status = response.status().as_u16();
         fetch.bytes = response.body().len();
         let head = Arc::clone(&self.head);
@@ -204,23 +289,39 @@ impl Service {
             head.metrics.boot_request(endpoint, &fetch);
             head.ledger.record(fetch);
         };
-        Answer { response, on_sent: Some(Box::new(on_sent)) }
+        Answer {
+            response,
+            on_sent: Some(Box::new(on_sent)),
+        }
     }
 
-    fn client_address(&self, headers: &http::HeaderMap, connection: &Connection) -> Option<IpAddr> {
+    fn client_address(&self, headers: &HeaderMap, connection: &Connection) -> Option<IpAddr> {
         match connection.peer {
-            Peer::Tcp(peer) => {
-                Some(asking::client_address(peer.ip(), headers, &self.head.settings.trusted_proxies))
-            }
+            Peer::Tcp(peer) => Some(asking::client_address(
+                peer.ip(),
+                headers,
+                &self.head.settings.trusted_proxies,
+            )),
             Peer::Unix(_) => None,
         }
     }
 
     async fn audit(&self, call: &Call, status: StatusCode) {
-        let who = call.caller.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+        let who = call
+            .caller
+            .as_ref()
+            .map_or_else(|| "nobody".to_owned(), ToString::to_string);
         let action = format!("{} {}", call.method(), call.path);
         let (from, status) = (call.from(), status.as_u16());
-        self.head.audit.record(Event { who: &who, from: &from, action: &action, status }).await;
+        self.head
+            .audit
+            .record(Event {
+                who: &who,
+                from: &from,
+                action: &action,
+                status,
+            })
+            .await;
     }
 }
 
@@ -247,7 +348,9 @@ fn router() -> Router<Vec<&'static Route>> {
     let mut router = Router::new();
     for (path, routes) in by_path {
         // The table is a constant, and a test builds this router: no pattern of it is malformed or stands twice.
-        router.insert(path, routes).expect("the table of routes is consistent");
+        router
+            .insert(path, routes)
+            .expect("the table of routes is consistent");
     }
     router
 }
@@ -268,17 +371,30 @@ mod tests {
     fn every_route_can_be_reached() {
         let router = router();
         for route in ROUTES {
-            let path = route.path.replace("{id}", "n4").replace("{*name}", "sub/basic.ks");
+            let path = route
+                .path
+                .replace("{id}", "n4")
+                .replace("{*name}", "sub/basic.ks");
             let found = router.at(&path).unwrap_or_else(|_| panic!("{path}"));
-            assert!(found.value.iter().any(|known| std::ptr::eq(*known, route)), "{} {path}", route.method);
-            assert_eq!(routes::param_names(route.path).len(), found.params.len(), "{path}");
+            assert!(
+                found.value.iter().any(|known| std::ptr::eq(*known, route)),
+                "{} {path}",
+                route.method
+            );
+            assert_eq!(
+                routes::param_names(route.path).len(),
+                found.params.len(),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn a_path_has_each_method_once() {
         for (i, route) in ROUTES.iter().enumerate() {
-            let same = ROUTES[..i].iter().find(|other| other.path == route.path && other.method == route.method);
+            let same = ROUTES[..i]
+                .iter()
+                .find(|other| other.path == route.path && other.method == route.method);
             assert!(same.is_none(), "{} {}", route.method, route.path);
         }
     }

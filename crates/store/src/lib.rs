@@ -75,6 +75,17 @@ pub struct Record {
     pub revision: Revision,
 }
 
+impl From<Record> for Change {
+    /// The change that made the record.
+    fn from(record: Record) -> Self {
+        Self {
+            key: record.key,
+            value: Some(record.value),
+            revision: record.revision,
+        }
+    }
+}
+
 /// Records as they stood together at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {

@@ -193,7 +193,7 @@ async fn flipped_bytes_are_noticed_or_harmless() {
     let snapshot = sound(&path).await;
     let whole = fs::read(&path).unwrap();
     let (mut noticed, mut harmless) = (0, 0);
-    for at in (0..whole.len()).step_by(997) {
+    for at in (0..whole.len()).step_by(1999) {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x5a;
         fs::write(&path, &bytes).unwrap();
@@ -210,6 +210,31 @@ async fn flipped_bytes_are_noticed_or_harmless() {
         }
     }
     assert!(noticed > 0 && harmless > 0, "{noticed} {harmless}");
+}
+
+/// A page that says it holds one row less than it does would make a record vanish without a trace.
+#[tokio::test]
+async fn a_page_that_hides_a_row_is_refused() {
+    const LEAF: u8 = 0x0a;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pilotlight.db");
+    sound(&path).await;
+    let whole = fs::read(&path).unwrap();
+    let leaves = (0..whole.len())
+        .step_by(8192)
+        .filter(|page| whole[*page] == LEAF);
+    let mut tried = 0;
+    for page in leaves {
+        let count = page + 4;
+        if whole[count] > 0 {
+            let mut bytes = whole.clone();
+            bytes[count] -= 1;
+            fs::write(&path, bytes).unwrap();
+            assert_refused(&path, &format!("page {}", page / 8192)).await;
+            tried += 1;
+        }
+    }
+    assert!(tried > 10, "{tried}");
 }
 
 async fn assert_feed_is_true(path: &Path, snapshot: &Snapshot, at: usize) {

@@ -34,9 +34,9 @@ impl Check {
         match problems {
             0 => session
                 .output
-                .remark(&format!("{checked} checked, nothing would fail")),
+                .remark(&format!("{checked} nodes checked, every boot file renders")),
             _ => Err(Error::Found(format!(
-                "{checked} checked, {problems} would fail"
+                "{checked} nodes checked, {problems} would not get their boot file"
             ))),
         }
     }

@@ -18,26 +18,35 @@ pub(crate) struct Passwords {
 
 /// Verified against when there is no such user, so that the answer takes as long: the default parameters, a salt and
 /// a hash of zeros.
-const NOBODY: &str =
-    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 impl Passwords {
     pub(crate) fn new() -> Self {
-        Self { turns: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self {
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
+        }
     }
 
     pub(crate) async fn hash(&self, password: String) -> Result<PasswordHash, Error> {
         let _turn = self.turns.acquire().await.map_err(Error::internal)?;
-        tokio::task::spawn_blocking(move || hash_password(&password)).await?.map_err(Error::internal)
+        tokio::task::spawn_blocking(move || hash_password(&password))
+            .await?
+            .map_err(Error::internal)
     }
 
     /// Whether this is the password. Without a hash to compare with it is not, after the same time.
-    pub(crate) async fn verify(&self, password: String, hash: Option<PasswordHash>) -> Result<bool, Error> {
+    pub(crate) async fn verify(
+        &self,
+        password: String,
+        hash: Option<PasswordHash>,
+    ) -> Result<bool, Error> {
         let _turn = self.turns.acquire().await.map_err(Error::internal)?;
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| PasswordHash(NOBODY.into()));
         let right = tokio::task::spawn_blocking(move || {
-            Argon2::default().verify_password(password.as_bytes(), hash.0.as_str()).is_ok()
+            Argon2::default()
+                .verify_password(password.as_bytes(), hash.0.as_str())
+                .is_ok()
         });
         Ok(right.await? && known)
     }
@@ -53,7 +62,9 @@ pub struct HashError(String);
 /// # Errors
 /// The system's random source failed.
 pub fn hash_password(password: &str) -> Result<PasswordHash, HashError> {
-    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|error| HashError(error.to_string()))?;
+    let hash = Argon2::default()
+        .hash_password(password.as_bytes())
+        .map_err(|error| HashError(error.to_string()))?;
     Ok(PasswordHash(hash.to_string()))
 }
 
@@ -67,9 +78,24 @@ mod tests {
         let passwords = Passwords::new();
         let hash = passwords.hash("correct horse".into()).await.unwrap();
         assert!(hash.0.starts_with("$argon2id$"), "{}", hash.0);
-        assert!(passwords.verify("correct horse".into(), Some(hash.clone())).await.unwrap());
-        assert!(!passwords.verify("correct horse ".into(), Some(hash)).await.unwrap());
-        assert!(!passwords.verify("correct horse".into(), None).await.unwrap());
+        assert!(
+            passwords
+                .verify("correct horse".into(), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("correct horse ".into(), Some(hash))
+                .await
+                .unwrap()
+        );
+        assert!(
+            !passwords
+                .verify("correct horse".into(), None)
+                .await
+                .unwrap()
+        );
     }
 
     /// Were this no hash, an unknown user would be told at once.

@@ -37,7 +37,10 @@ struct Window {
 
 impl Throttle {
     pub(crate) fn new(per_minute: u32) -> Self {
-        Self { per_minute, windows: Mutex::default() }
+        Self {
+            per_minute,
+            windows: Mutex::default(),
+        }
     }
 
     /// Takes one try for this address.
@@ -46,11 +49,22 @@ impl Throttle {
     /// None is left in this minute.
     pub(crate) fn take(&self, address: IpAddr, now: Instant) -> Result<(), Error> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        windows.of_address.retain(|_, window| now.duration_since(window.began) < MINUTE);
-        let fresh = Window { began: now, tries: 0 };
-        let mut total = windows.total.filter(|window| now.duration_since(window.began) < MINUTE).unwrap_or(fresh);
+        windows
+            .of_address
+            .retain(|_, window| now.duration_since(window.began) < MINUTE);
+        let fresh = Window {
+            began: now,
+            tries: 0,
+        };
+        let mut total = windows
+            .total
+            .filter(|window| now.duration_since(window.began) < MINUTE)
+            .unwrap_or(fresh);
         let mut own = windows.of_address.get(&address).copied().unwrap_or(fresh);
-        for (window, most) in [(own, self.per_minute), (total, self.per_minute.saturating_mul(ALL_TOGETHER))] {
+        for (window, most) in [
+            (own, self.per_minute),
+            (total, self.per_minute.saturating_mul(ALL_TOGETHER)),
+        ] {
             if window.tries >= most {
                 let left = MINUTE.saturating_sub(now.duration_since(window.began));
                 return Err(Error::TooManyTries(left.as_secs() as u32 + 1));
@@ -90,7 +104,10 @@ mod tests {
         for _ in 0..3 {
             throttle.take(address(1), now).unwrap();
         }
-        assert!(matches!(throttle.take(address(1), now + MINUTE / 2), Err(Error::TooManyTries(31))));
+        assert!(matches!(
+            throttle.take(address(1), now + MINUTE / 2),
+            Err(Error::TooManyTries(31))
+        ));
         throttle.take(address(2), now).unwrap();
         throttle.take(address(1), now + MINUTE).unwrap();
     }
@@ -107,7 +124,9 @@ mod tests {
     #[test]
     fn many_addresses_share_a_limit() {
         let (throttle, now) = (Throttle::new(2), Instant::now());
-        let allowed = (0..100).filter(|last| throttle.take(address(*last), now).is_ok()).count();
+        let allowed = (0..100)
+            .filter(|last| throttle.take(address(*last), now).is_ok())
+            .count();
         assert_eq!(allowed, 20);
     }
 }

@@ -10,7 +10,9 @@ impl Token {
     pub(crate) fn generate() -> Result<Self, getrandom::Error> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits)?;
-        Ok(Self(bits.iter().map(|byte| format!("{byte:02x}")).collect()))
+        Ok(Self(
+            bits.iter().map(|byte| format!("{byte:02x}")).collect(),
+        ))
     }
 
     pub(crate) fn expose(self) -> String {

@@ -9,6 +9,7 @@ use crate::{
 };
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
-    let name = FileName::parse(call.param("name").as_bytes()).map_err(content::ContentError::from)?;
+    let name =
+        FileName::parse(call.param("name").as_bytes()).map_err(content::ContentError::from)?;
     boot::deliver(call, &name).await
 }

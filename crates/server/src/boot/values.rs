@@ -27,7 +27,10 @@ pub(crate) struct NodeValues {
 
 impl NodeValues {
     pub(crate) fn of_call(call: &Call) -> Self {
-        Self::new(call, call.asker.as_ref().map(|asker| Arc::clone(&asker.node)))
+        Self::new(
+            call,
+            call.asker.as_ref().map(|asker| Arc::clone(&asker.node)),
+        )
     }
 
     /// The values for a node, on behalf of an administrator.
@@ -50,7 +53,11 @@ impl NodeValues {
 
     /// The same values where blocking is allowed.
     pub(crate) fn reading(self) -> Self {
-        Self { may_read: true, must_read: Cell::new(false), ..self }
+        Self {
+            may_read: true,
+            must_read: Cell::new(false),
+            ..self
+        }
     }
 
     pub(crate) fn must_read(&self) -> bool {
@@ -65,12 +72,27 @@ impl NodeValues {
         }
     }
 
-    fn of_node<'a>(&'a self, dictionary: Dictionary, node: &'a Node, name: &str) -> Option<Cow<'a, str>> {
+    fn of_node<'a>(
+        &'a self,
+        dictionary: Dictionary,
+        node: &'a Node,
+        name: &str,
+    ) -> Option<Cow<'a, str>> {
         match dictionary {
-            Dictionary::Attributes => self.state.attribute(node, name).map(|(value, _)| value.into()),
+            Dictionary::Attributes => self
+                .state
+                .attribute(node, name)
+                .map(|(value, _)| value.into()),
             Dictionary::Hardware => node.hardware_key(name),
             Dictionary::Status => node.status.0.get(name).map(|value| value.as_str().into()),
-            Dictionary::Node => node.field(name, self.state.cluster().domain.as_ref().map(|domain| domain.as_str())),
+            Dictionary::Node => node.field(
+                name,
+                self.state
+                    .cluster()
+                    .domain
+                    .as_ref()
+                    .map(|domain| domain.as_str()),
+            ),
             Dictionary::Head => self.of_head(name),
         }
     }
@@ -90,14 +112,23 @@ impl NodeValues {
 
     fn root_url(&self, node: &Node) -> Option<String> {
         let boot_config = self.state.boot_config(node)?;
-        Some(base_url::absolute(&self.base_url, boot_config.repo.as_deref()?))
+        Some(base_url::absolute(
+            &self.base_url,
+            boot_config.repo.as_deref()?,
+        ))
     }
 }
 
 impl Values for NodeValues {
     fn look_up(&self, form: Form<'_>) -> Lookup<'_> {
         let value = match (form, &self.node) {
-            (Form::Value { dictionary: Dictionary::Head, name }, _) => self.of_head(name),
+            (
+                Form::Value {
+                    dictionary: Dictionary::Head,
+                    name,
+                },
+                _,
+            ) => self.of_head(name),
             (Form::BaseUrl, _) => Some(self.base_url.as_str().into()),
             (_, None) => return Lookup::NoNode,
             (Form::Value { dictionary, name }, Some(node)) => self.of_node(dictionary, node, name),
@@ -107,7 +138,8 @@ impl Values for NodeValues {
     }
 
     fn include(&self, name: &str) -> Result<Arc<Template>, IncludeError> {
-        let name = FileName::parse(name.as_bytes()).map_err(|error| IncludeError::Failed(Box::new(error)))?;
+        let name = FileName::parse(name.as_bytes())
+            .map_err(|error| IncludeError::Failed(Box::new(error)))?;
         let files = &self.head.boot_files;
         let file = match files.try_cached(&name) {
             Some(file) => file,

@@ -22,7 +22,9 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let name = script_name(&call.state, &asker.node)?;
     let delivery = boot::deliver(call, &name).await?;
     let file = boot::boot_file(&call.head, &name).await?;
-    call.head.markers.look_for(&name, &file.bytes, &delivery.file_revision);
+    call.head
+        .markers
+        .look_for(&name, &file.bytes, &delivery.file_revision);
     Ok(delivery)
 }
 
@@ -32,7 +34,10 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
 /// It has none, or one that names no ZTP file: the reason tells what it is.
 pub(crate) fn script_name(state: &ClusterState, node: &Node) -> Result<FileName, Error> {
     let Some((value, from)) = state.attribute(node, "_boot_config") else {
-        return Err(Error::NotFound(format!("node {} has no attribute \"_boot_config\"", node.name)));
+        return Err(Error::NotFound(format!(
+            "node {} has no attribute \"_boot_config\"",
+            node.name
+        )));
     };
     let Some(name) = value.strip_prefix("ztp:") else {
         return Err(Error::NotFound(format!(
@@ -40,7 +45,8 @@ pub(crate) fn script_name(state: &ClusterState, node: &Node) -> Result<FileName,
             node.name
         )));
     };
-    FileName::parse(name.as_bytes()).map_err(|error| Error::NotFound(format!("node {}: {error}", node.name)))
+    FileName::parse(name.as_bytes())
+        .map_err(|error| Error::NotFound(format!("node {}: {error}", node.name)))
 }
 
 /// Cumulus Linux runs no script without this text in it.

@@ -264,12 +264,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// Makes a new connection fit for writing, and a new file a ledger; gives the format of the file.
 fn prepare(connection: &Connection) -> rusqlite::Result<i64> {
     connection.busy_timeout(PATIENCE)?;
-    // Heeded only before the first table: it lets the file shrink.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let format = || connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    let is_new = format()? == 0;
+    if is_new {
+        // Heeded only before the first table: it lets the file shrink.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
-    let format = || connection.pragma_query_value(None, "user_version", |row| row.get(0));
-    if format()? == 0 {
+    if is_new {
         connection.execute_batch(&format!("BEGIN IMMEDIATE; {SCHEMA} COMMIT;"))?;
     }
     format()

@@ -15,7 +15,10 @@ const LONGEST: usize = 1024;
 
 /// An administrator as a client writes one.
 #[derive(Deserialize, schemars::JsonSchema)]
-#[allow(dead_code, reason = "it documents the body; the fields are read as JSON")]
+#[allow(
+    dead_code,
+    reason = "it documents the body; the fields are read as JSON"
+)]
 pub(crate) struct AdminBody {
     name: model::Name,
     description: Option<String>,
@@ -37,7 +40,10 @@ impl Resource for AdminSpec {
         transaction: &mut Transaction,
     ) -> Result<(), Error> {
         if new.is_none() && state.admins.len() == 1 {
-            return Err(Error::Conflict(format!("{} is the last administrator", old.name)));
+            return Err(Error::Conflict(format!(
+                "{} is the last administrator",
+                old.name
+            )));
         }
         if new.is_none_or(|new| new.password != old.password) {
             auth::end_sessions(state, old.uid, transaction);
@@ -80,7 +86,9 @@ async fn body(call: &mut Call) -> Result<Map<String, Value>, Error> {
         None => {}
         Some(Value::String(password)) => {
             if password.chars().count() < SHORTEST || password.len() > LONGEST {
-                return Err(Error::Malformed(format!("password: {SHORTEST} characters at least, {LONGEST} bytes at most")));
+                return Err(Error::Malformed(format!(
+                    "password: {SHORTEST} characters at least, {LONGEST} bytes at most"
+                )));
             }
             let hash = call.head.passwords.hash(password).await?;
             body.insert("password".into(), hash.0.into());

@@ -34,16 +34,32 @@ impl Resource for GroupSpec {
             return Ok(());
         }
         if state.cluster().default_group == old.uid {
-            return Err(Error::Conflict(format!("{} is the cluster's default group", old.name)));
+            return Err(Error::Conflict(format!(
+                "{} is the cluster's default group",
+                old.name
+            )));
         }
-        let members: Vec<_> = state.nodes.iter().filter(|node| node.groups.contains(&old.uid)).collect();
+        let members: Vec<_> = state
+            .nodes
+            .iter()
+            .filter(|node| node.groups.contains(&old.uid))
+            .collect();
         if members.is_empty() {
             return Ok(());
         }
-        let mut names = members.iter().take(NAMED).map(|node| node.name.as_str()).collect::<Vec<_>>().join(", ");
+        let mut names = members
+            .iter()
+            .take(NAMED)
+            .map(|node| node.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ");
         if members.len() > NAMED {
             names.push_str(", …");
         }
-        Err(Error::Conflict(format!("{} nodes are in group {} ({names}); they must leave it first", members.len(), old.name)))
+        Err(Error::Conflict(format!(
+            "{} nodes are in group {} ({names}); they must leave it first",
+            members.len(),
+            old.name
+        )))
     }
 }

@@ -9,13 +9,19 @@ use crate::{Error, call::Call, envelope, reply::Body};
 pub(crate) async fn show<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
     let object = objects::find::<R>(call, &call.state)?;
     let mut fields = objects::editable(&call.state, &object.spec);
-    let attributes = fields.remove("attributes").unwrap_or_else(|| Map::new().into());
+    let attributes = fields
+        .remove("attributes")
+        .unwrap_or_else(|| Map::new().into());
     Ok(envelope::object(attributes, object.revision))
 }
 
 pub(crate) async fn patch<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
     let attributes: Map<String, Value> = call.json().await?;
-    objects::patch_with::<R>(call, Map::from_iter([("attributes".to_owned(), attributes.into())])).await
+    objects::patch_with::<R>(
+        call,
+        Map::from_iter([("attributes".to_owned(), attributes.into())]),
+    )
+    .await
 }
 
 pub(crate) async fn replace<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
@@ -39,7 +45,10 @@ pub(crate) async fn remove<R: Resource>(call: &mut Call) -> Result<Response<Body
         let mut after = before.clone();
         for name in &names {
             let attributes = after.get_mut("attributes").and_then(Value::as_object_mut);
-            if attributes.and_then(|attributes| attributes.remove(name)).is_none() {
+            if attributes
+                .and_then(|attributes| attributes.remove(name))
+                .is_none()
+            {
                 return Err(Error::NotFound(format!("there is no attribute {name:?}")));
             }
         }

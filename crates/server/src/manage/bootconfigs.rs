@@ -5,8 +5,16 @@ use model::{BootConfigSpec, ClusterState, Collection};
 use super::objects::Resource;
 
 impl Resource for BootConfigSpec {
-    const FILTERS: &'static [&'static str] =
-        &["name", "description", "kernel", "initramfs", "cmdline", "kickstart", "repo", "boot_style"];
+    const FILTERS: &'static [&'static str] = &[
+        "name",
+        "description",
+        "kernel",
+        "initramfs",
+        "cmdline",
+        "kickstart",
+        "repo",
+        "boot_style",
+    ];
 
     fn all(state: &ClusterState) -> &Collection<Self> {
         &state.boot_configs

@@ -39,7 +39,11 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
     let nodes: Vec<Arc<Node>> = call.state.nodes.iter().cloned().collect();
     let mut values = NodeValues::of_call(call).reading();
     let report = tokio::task::spawn_blocking(move || {
-        let mut report = Report { checked: 0, without: 0, problems: Vec::new() };
+        let mut report = Report {
+            checked: 0,
+            without: 0,
+            problems: Vec::new(),
+        };
         for node in nodes {
             values.node = Some(Arc::clone(&node));
             match boot_file_of(&values, &node) {
@@ -47,7 +51,9 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
                 Ok(Some(file)) => {
                     report.checked += 1;
                     if let Err(error) = renders(&values, &file) {
-                        report.problems.push(problem(&node, Some(file.to_string()), &error));
+                        report
+                            .problems
+                            .push(problem(&node, Some(file.to_string()), &error));
                     }
                 }
                 Err(error) => {
@@ -62,27 +68,51 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
 }
 
 fn problem(node: &Node, file: Option<String>, error: &Error) -> Problem {
-    Problem { node: node.name.clone(), file, reason: error.to_string() }
+    Problem {
+        node: node.name.clone(),
+        file,
+        reason: error.to_string(),
+    }
 }
 
 /// The file that this node will ask for, if its `_boot_config` leads to one.
 fn boot_file_of(values: &NodeValues, node: &Node) -> Result<Option<FileName>, Error> {
     let state = &values.state;
-    let Some((wanted, from)) = state.attribute(node, "_boot_config") else { return Ok(None) };
+    let Some((wanted, from)) = state.attribute(node, "_boot_config") else {
+        return Ok(None);
+    };
     if wanted.starts_with("ztp:") {
         return ztp::script_name(state, node).map(Some);
     }
     let Some(boot_config) = state.boot_config(node) else {
-        return Err(Error::NotFound(format!("_boot_config {wanted:?} (set by {from}) names no boot configuration")));
+        return Err(Error::NotFound(format!(
+            "_boot_config {wanted:?} (set by {from}) names no boot configuration"
+        )));
     };
-    let Some(kickstart) = &boot_config.kickstart else { return Ok(None) };
-    let in_config = |error| Error::NotFound(format!("boot configuration {}: kickstart: {error}", boot_config.name));
-    FileName::parse(kickstart.as_bytes()).map(Some).map_err(in_config)
+    let Some(kickstart) = &boot_config.kickstart else {
+        return Ok(None);
+    };
+    let in_config = |error| {
+        Error::NotFound(format!(
+            "boot configuration {}: kickstart: {error}",
+            boot_config.name
+        ))
+    };
+    FileName::parse(kickstart.as_bytes())
+        .map(Some)
+        .map_err(in_config)
 }
 
 fn renders(values: &NodeValues, name: &FileName) -> Result<(), Error> {
-    let file = values.head.boot_files.boot_file(name).map_err(|error: ContentError| Error::from(error))?;
-    let rendered = file.template.render(values, values.head.settings.missing).map_err(|error| values.explain(error))?;
+    let file = values
+        .head
+        .boot_files
+        .boot_file(name)
+        .map_err(|error: ContentError| Error::from(error))?;
+    let rendered = file
+        .template
+        .render(values, values.head.settings.missing)
+        .map_err(|error| values.explain(error))?;
     if rendered.is_empty() {
         return Err(Error::Unprocessable(format!("{name} renders to nothing")));
     }

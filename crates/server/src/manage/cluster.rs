@@ -64,7 +64,10 @@ fn shown(call: &Call, state: &ClusterState) -> Response<Body> {
     let view = ClusterView {
         name: cluster.name.clone(),
         domain: cluster.domain.clone(),
-        default_group: state.groups.get(cluster.default_group).map(|group| group.name.clone()),
+        default_group: state
+            .groups
+            .get(cluster.default_group)
+            .map(|group| group.name.clone()),
         revision: state.cluster_revision(),
         state_revision: state.revision(),
         head: call.head.settings.name.clone(),

@@ -19,17 +19,23 @@ use crate::{
 /// `GET /files`
 pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
     if let Some((unknown, _)) = call.query.others(&["limit", "cursor", "name"]).next() {
-        return Err(Error::Malformed(format!("there is no filter {unknown}; there is name")));
+        return Err(Error::Malformed(format!(
+            "there is no filter {unknown}; there is name"
+        )));
     }
     let files = Arc::clone(&call.head.boot_files);
     let entries = tokio::task::spawn_blocking(move || files.list()).await??;
     let (pattern, cursor) = (call.query.text("name"), call.query.text("cursor"));
     let wanted = |entry: &&FileEntry| {
         let name = entry.name.as_str();
-        pattern.is_none_or(|pattern| glob::matches(pattern, name)) && cursor.is_none_or(|cursor| name > cursor)
+        pattern.is_none_or(|pattern| glob::matches(pattern, name))
+            && cursor.is_none_or(|cursor| name > cursor)
     };
     let items = entries.iter().filter(wanted);
-    list::page(call, items.map(|entry| (entry.name.as_str(), entry.name.to_string(), || view(entry))))
+    list::page(
+        call,
+        items.map(|entry| (entry.name.as_str(), entry.name.to_string(), || view(entry))),
+    )
 }
 
 /// `GET /files/<NAME>`
@@ -55,8 +61,15 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
         condition.with(|precondition| files.put(&name, body.as_ref(), precondition))
     });
     let Stored { entry, created } = stored.await??;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    Ok(reply::json(status, &json!({"success": true, "data": view(&entry)})))
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    Ok(reply::json(
+        status,
+        &json!({"success": true, "data": view(&entry)}),
+    ))
 }
 
 /// `DELETE /files/<NAME>`
@@ -64,8 +77,9 @@ pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Error> {
     let name = name(call)?;
     let condition = Condition::of(call.headers());
     let files = Arc::clone(&call.head.boot_files);
-    let deleted =
-        tokio::task::spawn_blocking(move || condition.with(|precondition| files.delete(&name, precondition)));
+    let deleted = tokio::task::spawn_blocking(move || {
+        condition.with(|precondition| files.delete(&name, precondition))
+    });
     deleted.await??;
     Ok(envelope::done())
 }
@@ -75,7 +89,9 @@ fn name(call: &Call) -> Result<FileName, Error> {
 }
 
 fn view(entry: &FileEntry) -> Value {
-    let mtime = Timestamp::try_from(entry.modified).map(|time| format!("{time:.3}")).ok();
+    let mtime = Timestamp::try_from(entry.modified)
+        .map(|time| format!("{time:.3}"))
+        .ok();
     json!({
         "name": entry.name.as_str(),
         "size": entry.size,
@@ -85,11 +101,14 @@ fn view(entry: &FileEntry) -> Value {
 }
 
 pub(crate) fn hex(digest: &Sha256Digest) -> String {
-    digest.as_bytes().iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .as_bytes()
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// What `If-Match` and `If-None-Match` ask of the present file.
@@ -101,7 +120,11 @@ struct Condition {
 impl Condition {
     fn of(headers: &HeaderMap) -> Self {
         let text = |name: HeaderName| {
-            let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+            let values: Vec<_> = headers
+                .get_all(name)
+                .iter()
+                .map(|value| String::from_utf8_lossy(value.as_bytes()))
+                .collect();
             (!values.is_empty()).then(|| values.join(","))
         };
         Self {
@@ -116,7 +139,8 @@ impl Condition {
             Some(tags) => {
                 let named = |digest: &Sha256Digest| {
                     let tag = ETag::of_sha256(digest.as_bytes());
-                    tags.split(',').any(|one| one.trim().as_bytes() == tag.as_bytes())
+                    tags.split(',')
+                        .any(|one| one.trim().as_bytes() == tag.as_bytes())
                 };
                 change(Precondition::Matches(&named))
             }

@@ -37,7 +37,8 @@ pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
     };
     let ledger = call.head.ledger.clone();
     let page = tokio::task::spawn_blocking(move || ledger.query(&filter)).await?;
-    let page = page.map_err(|error| Error::Unavailable(format!("the ledger cannot be read: {error}")))?;
+    let page =
+        page.map_err(|error| Error::Unavailable(format!("the ledger cannot be read: {error}")))?;
     let envelope = json!({
         "success": true,
         "data": page.entries,

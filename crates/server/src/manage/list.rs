@@ -19,7 +19,9 @@ pub(crate) fn page<'a, V: FnOnce() -> Value>(
 ) -> Result<Response<Body>, Error> {
     let limit = call.query.value::<usize>("limit")?.unwrap_or(PAGE);
     if limit == 0 || limit > LONGEST_PAGE {
-        return Err(Error::Malformed(format!("limit={limit}: from 1 to {LONGEST_PAGE}")));
+        return Err(Error::Malformed(format!(
+            "limit={limit}: from 1 to {LONGEST_PAGE}"
+        )));
     }
     let mut items = items.peekable();
     let mut data = Map::new();

@@ -11,7 +11,18 @@ use crate::{Error, call::Call, envelope, glob, reply::Body};
 
 impl Resource for NodeSpec {
     const FILTERS: &'static [&'static str] = &[
-        "name", "mac", "ip", "index", "type", "description", "group", "hostname", "domain", "uid", "attr.*", "hardware.*",
+        "name",
+        "mac",
+        "ip",
+        "index",
+        "type",
+        "description",
+        "group",
+        "hostname",
+        "domain",
+        "uid",
+        "attr.*",
+        "hardware.*",
         "status.*",
     ];
 
@@ -24,7 +35,9 @@ impl Resource for NodeSpec {
     }
 
     fn accept(state: &ClusterState, body: &mut Map<String, Value>) -> Result<(), Error> {
-        let Some(groups) = body.get_mut("groups") else { return Ok(()) };
+        let Some(groups) = body.get_mut("groups") else {
+            return Ok(());
+        };
         let not_names = || Error::Malformed("groups: it is a list of group names".into());
         let names = groups.as_array().ok_or_else(not_names)?;
         let names: Option<Vec<&str>> = names.iter().map(Value::as_str).collect();
@@ -32,7 +45,12 @@ impl Resource for NodeSpec {
         // A group named twice counts where it stands last: there it wins over the most.
         let mut seen = Vec::new();
         uids.reverse();
-        uids.retain(|uid| !seen.contains(uid) && { seen.push(*uid); true });
+        uids.retain(|uid| {
+            !seen.contains(uid) && {
+                seen.push(*uid);
+                true
+            }
+        });
         uids.reverse();
         *groups = json!(uids);
         Ok(())
@@ -55,7 +73,11 @@ impl Resource for NodeSpec {
     fn passes(state: &ClusterState, node: &Node, field: &str, pattern: &str) -> Option<bool> {
         let is = |text: &str| glob::matches(pattern, text);
         Some(match field {
-            "group" => node.groups.iter().filter_map(|uid| state.groups.get(*uid)).any(|group| is(group.name.as_str())),
+            "group" => node
+                .groups
+                .iter()
+                .filter_map(|uid| state.groups.get(*uid))
+                .any(|group| is(group.name.as_str())),
             // An address in any spelling, of any interface; or a pattern.
             "mac" => match pattern.parse::<MacAddr>() {
                 Ok(wanted) => node.addresses().any(|(mac, _)| mac == wanted),
@@ -63,7 +85,9 @@ impl Resource for NodeSpec {
             },
             "ip" => match pattern.parse::<Ip>() {
                 Ok(wanted) => node.addresses().any(|(_, ip)| ip == Some(wanted)),
-                Err(_) => node.addresses().any(|(_, ip)| ip.is_some_and(|ip| is(&ip.to_string()))),
+                Err(_) => node
+                    .addresses()
+                    .any(|(_, ip)| ip.is_some_and(|ip| is(&ip.to_string()))),
             },
             _ => {
                 if let Some(name) = field.strip_prefix("attr.") {
@@ -75,7 +99,11 @@ impl Resource for NodeSpec {
                 if let Some(name) = field.strip_prefix("status.") {
                     return node.status.0.get(name).map(|value| is(value));
                 }
-                let domain = state.cluster().domain.as_ref().map(|domain| domain.as_str());
+                let domain = state
+                    .cluster()
+                    .domain
+                    .as_ref()
+                    .map(|domain| domain.as_str());
                 is(&node.field(field, domain)?)
             }
         })
@@ -95,7 +123,10 @@ pub(crate) async fn show(call: &mut Call) -> Result<Response<Body>, Error> {
 fn effective(state: &ClusterState, node: &Node) -> Value {
     let attributes = state.effective(node);
     let shown = attributes.iter().map(|(name, (value, from))| {
-        (name.as_str().to_owned(), json!({"value": value, "from": from.to_string()}))
+        (
+            name.as_str().to_owned(),
+            json!({"value": value, "from": from.to_string()}),
+        )
     });
     Value::Object(shown.collect())
 }

@@ -38,10 +38,18 @@ pub(crate) trait Resource: Spec {
     fn show(_state: &ClusterState, _view: &mut Map<String, Value>) {}
 
     /// Whether the object passes a filter; `None` where this kind has no such field.
-    fn passes(state: &ClusterState, object: &Object<Self>, field: &str, pattern: &str) -> Option<bool> {
+    fn passes(
+        state: &ClusterState,
+        object: &Object<Self>,
+        field: &str,
+        pattern: &str,
+    ) -> Option<bool> {
         let view = editable(state, &object.spec);
         let value = view.get(field)?;
-        Some(value.as_str().map_or_else(|| glob::matches(pattern, &value.to_string()), |text| glob::matches(pattern, text)))
+        Some(value.as_str().map_or_else(
+            || glob::matches(pattern, &value.to_string()),
+            |text| glob::matches(pattern, text),
+        ))
     }
 
     /// What must also happen when an object is replaced or (`new` is none) deleted.
@@ -63,29 +71,44 @@ pub(crate) async fn list<R: Resource>(call: &mut Call) -> Result<Response<Body>,
     let call = &*call;
     let filters: Vec<_> = call.query.others(&["limit", "cursor"]).collect();
     if let Some((unknown, _)) = filters.iter().find(|(field, _)| !is_filter::<R>(field)) {
-        return Err(Error::Malformed(format!("there is no filter {unknown}; there are {}", R::FILTERS.join(", "))));
+        return Err(Error::Malformed(format!(
+            "there is no filter {unknown}; there are {}",
+            R::FILTERS.join(", ")
+        )));
     }
     let state = &call.state;
     let wanted = |object: &&Arc<Object<R>>| {
-        filters.iter().all(|(field, pattern)| R::passes(state, object, field, pattern).unwrap_or(false))
+        filters
+            .iter()
+            .all(|(field, pattern)| R::passes(state, object, field, pattern).unwrap_or(false))
     };
     let item = |object: &'_ Arc<Object<R>>| {
         let object = Arc::clone(object);
-        (object.uid.to_string(), move || Value::Object(view(state, &object)))
+        (object.uid.to_string(), move || {
+            Value::Object(view(state, &object))
+        })
     };
     let all = R::all(state);
-    let matching: Box<dyn Iterator<Item = &Arc<Object<R>>>> = match call.query.value::<Name>("cursor")? {
-        Some(cursor) => Box::new(all.after(&cursor).filter(wanted)),
-        None => Box::new(all.iter().filter(wanted)),
-    };
-    list::page(call, matching.map(|object| {
-        let (uid, view) = item(object);
-        (object.name().as_str(), uid, view)
-    }))
+    let matching: Box<dyn Iterator<Item = &Arc<Object<R>>>> =
+        match call.query.value::<Name>("cursor")? {
+            Some(cursor) => Box::new(all.after(&cursor).filter(wanted)),
+            None => Box::new(all.iter().filter(wanted)),
+        };
+    list::page(
+        call,
+        matching.map(|object| {
+            let (uid, view) = item(object);
+            (object.name().as_str(), uid, view)
+        }),
+    )
 }
 
 fn is_filter<R: Resource>(asked: &str) -> bool {
-    let is = |filter: &&str| filter.strip_suffix('*').map_or(**filter == *asked, |prefix| asked.starts_with(prefix));
+    let is = |filter: &&str| {
+        filter
+            .strip_suffix('*')
+            .map_or(**filter == *asked, |prefix| asked.starts_with(prefix))
+    };
     R::FILTERS.iter().any(is)
 }
 
@@ -94,7 +117,10 @@ pub(crate) async fn create<R: Resource>(call: &mut Call) -> Result<Response<Body
     create_from::<R>(call, body).await
 }
 
-pub(crate) async fn create_from<R: Resource>(call: &mut Call, mut body: Map<String, Value>) -> Result<Response<Body>, Error> {
+pub(crate) async fn create_from<R: Resource>(
+    call: &mut Call,
+    mut body: Map<String, Value>,
+) -> Result<Response<Body>, Error> {
     if body.contains_key("uid") {
         return Err(Error::Malformed("uid: it is given by the head".into()));
     }
@@ -102,13 +128,19 @@ pub(crate) async fn create_from<R: Resource>(call: &mut Call, mut body: Map<Stri
     let spec = parse::<R>(&call.state, body)?;
     let uid = new_uid()?;
     let transaction = creation(uid, &spec)?;
-    call.head.commit(transaction).await.map_err(|error| call.refused(&error))?;
+    call.head
+        .commit(transaction)
+        .await
+        .map_err(|error| call.refused(&error))?;
     Ok(envelope::created(uid))
 }
 
 pub(crate) async fn show<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
     let object = find::<R>(call, &call.state)?;
-    Ok(envelope::object(view(&call.state, &object), object.revision))
+    Ok(envelope::object(
+        view(&call.state, &object),
+        object.revision,
+    ))
 }
 
 pub(crate) async fn patch<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
@@ -116,7 +148,10 @@ pub(crate) async fn patch<R: Resource>(call: &mut Call) -> Result<Response<Body>
     patch_with::<R>(call, body).await
 }
 
-pub(crate) async fn patch_with<R: Resource>(call: &mut Call, body: Map<String, Value>) -> Result<Response<Body>, Error> {
+pub(crate) async fn patch_with<R: Resource>(
+    call: &mut Call,
+    body: Map<String, Value>,
+) -> Result<Response<Body>, Error> {
     edit::<R>(call, |_, before| {
         let mut after = before.clone();
         merge(&mut after, body.clone());
@@ -153,14 +188,18 @@ pub(crate) async fn edit<R: Resource>(
             Err(error) => return Err(call.refused(&error)),
         }
     }
-    Err(Error::Conflict("it is being changed by others all the time; try again".into()))
+    Err(Error::Conflict(
+        "it is being changed by others all the time; try again".into(),
+    ))
 }
 
 fn shown<R: Resource>(call: &Call, old: &Object<R>) -> Result<Response<Body>, Error> {
     let state = call.head.state();
     match R::all(&state).get(old.uid) {
         Some(object) => Ok(envelope::object(view(&state, object), object.revision)),
-        None => Err(Error::NotFound("it was deleted by somebody else meanwhile".into())),
+        None => Err(Error::NotFound(
+            "it was deleted by somebody else meanwhile".into(),
+        )),
     }
 }
 
@@ -179,11 +218,16 @@ pub(crate) async fn delete<R: Resource>(call: &mut Call) -> Result<Response<Body
             Err(error) => return Err(call.refused(&error)),
         }
     }
-    Err(Error::Conflict("it is being changed by others all the time; try again".into()))
+    Err(Error::Conflict(
+        "it is being changed by others all the time; try again".into(),
+    ))
 }
 
 /// The object the path names.
-pub(crate) fn find<R: Resource>(call: &Call, state: &ClusterState) -> Result<Arc<Object<R>>, Error> {
+pub(crate) fn find<R: Resource>(
+    call: &Call,
+    state: &ClusterState,
+) -> Result<Arc<Object<R>>, Error> {
     let id = call.param("id");
     let found = R::find(state, id).cloned();
     found.ok_or_else(|| Error::NotFound(format!("there is no {} {id:?}", R::KIND)))
@@ -217,12 +261,17 @@ fn parse<R: Resource>(state: &ClusterState, mut body: Map<String, Value>) -> Res
 }
 
 /// Takes out what a client got from us and sends back, as long as it does not contradict us.
-fn drop_read_only<R: Resource>(body: &mut Map<String, Value>, old: &Object<R>) -> Result<(), Error> {
+fn drop_read_only<R: Resource>(
+    body: &mut Map<String, Value>,
+    old: &Object<R>,
+) -> Result<(), Error> {
     for field in ["revision", "effective"] {
         body.remove(field);
     }
     match body.remove("uid") {
-        Some(uid) if uid != old.uid.to_string() => Err(Error::Malformed("uid: it cannot be changed".into())),
+        Some(uid) if uid != old.uid.to_string() => {
+            Err(Error::Malformed("uid: it cannot be changed".into()))
+        }
         _ => Ok(()),
     }
 }
@@ -264,15 +313,39 @@ mod tests {
     fn patches_merge_as_rfc_7396_says() {
         for (target, patch, result) in [
             (json!({"a": "b"}), json!({"a": "c"}), json!({"a": "c"})),
-            (json!({"a": "b"}), json!({"b": "c"}), json!({"a": "b", "b": "c"})),
+            (
+                json!({"a": "b"}),
+                json!({"b": "c"}),
+                json!({"a": "b", "b": "c"}),
+            ),
             (json!({"a": "b"}), json!({"a": null}), json!({})),
-            (json!({"a": "b", "b": "c"}), json!({"a": null}), json!({"b": "c"})),
+            (
+                json!({"a": "b", "b": "c"}),
+                json!({"a": null}),
+                json!({"b": "c"}),
+            ),
             (json!({"a": ["b"]}), json!({"a": "c"}), json!({"a": "c"})),
             (json!({"a": "c"}), json!({"a": ["b"]}), json!({"a": ["b"]})),
-            (json!({"a": {"b": "c"}}), json!({"a": {"b": "d", "c": null}}), json!({"a": {"b": "d"}})),
-            (json!({"a": [{"b": "c"}]}), json!({"a": [1]}), json!({"a": [1]})),
-            (json!({"e": null}), json!({"a": 1}), json!({"e": null, "a": 1})),
-            (json!({"a": "foo"}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
+            (
+                json!({"a": {"b": "c"}}),
+                json!({"a": {"b": "d", "c": null}}),
+                json!({"a": {"b": "d"}}),
+            ),
+            (
+                json!({"a": [{"b": "c"}]}),
+                json!({"a": [1]}),
+                json!({"a": [1]}),
+            ),
+            (
+                json!({"e": null}),
+                json!({"a": 1}),
+                json!({"e": null, "a": 1}),
+            ),
+            (
+                json!({"a": "foo"}),
+                json!({"a": {"bb": {"ccc": null}}}),
+                json!({"a": {"bb": {}}}),
+            ),
         ] {
             let mut merged = object(target);
             merge(&mut merged, object(patch));

@@ -58,8 +58,14 @@ pub(crate) async fn ztp(call: &mut Call) -> Result<Response<Body>, Error> {
 }
 
 fn node(call: &Call) -> Result<Arc<Node>, Error> {
-    let id = call.query.text("node").ok_or_else(|| Error::Malformed("node: say for which node".into()))?;
-    call.state.node(id).cloned().ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))
+    let id = call
+        .query
+        .text("node")
+        .ok_or_else(|| Error::Malformed("node: say for which node".into()))?;
+    call.state
+        .node(id)
+        .cloned()
+        .ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))
 }
 
 async fn preview(call: &Call, name: &FileName, node: Arc<Node>) -> Result<Response<Body>, Error> {
@@ -68,27 +74,31 @@ async fn preview(call: &Call, name: &FileName, node: Arc<Node>) -> Result<Respon
     let missing = call.head.settings.missing;
     let rendered = tokio::task::spawn_blocking(move || {
         let mut used = Vec::new();
-        let bytes = file.template.render_traced(&values, missing, |substitution| {
-            used.push(Used {
-                file: substitution.file.to_owned(),
-                line: substitution.line,
-                form: String::from_utf8_lossy(substitution.written).into_owned(),
-                value: String::from_utf8_lossy(substitution.value).into_owned(),
-                from: match substitution.origin {
-                    Origin::Value => source(&values, &node, substitution.form),
-                    Origin::Default => "the form's default".into(),
-                    Origin::Nothing => "nothing".into(),
-                },
+        let bytes = file
+            .template
+            .render_traced(&values, missing, |substitution| {
+                used.push(Used {
+                    file: substitution.file.to_owned(),
+                    line: substitution.line,
+                    form: String::from_utf8_lossy(substitution.written).into_owned(),
+                    value: String::from_utf8_lossy(substitution.value).into_owned(),
+                    from: match substitution.origin {
+                        Origin::Value => source(&values, &node, substitution.form),
+                        Origin::Default => "the form's default".into(),
+                        Origin::Nothing => "nothing".into(),
+                    },
+                });
             });
-        });
-        bytes.map_err(|error| values.explain(error)).map(|bytes| Preview {
-            file: file.name.to_string(),
-            node: node.name.clone(),
-            node_uid: node.uid,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            sha256: hex(&Sha256Digest::of(&bytes)),
-            values: used,
-        })
+        bytes
+            .map_err(|error| values.explain(error))
+            .map(|bytes| Preview {
+                file: file.name.to_string(),
+                node: node.name.clone(),
+                node_uid: node.uid,
+                text: String::from_utf8_lossy(&bytes).into_owned(),
+                sha256: hex(&Sha256Digest::of(&bytes)),
+                values: used,
+            })
     });
     Ok(envelope::data(rendered.await??))
 }
@@ -96,15 +106,33 @@ async fn preview(call: &Call, name: &FileName, node: Arc<Node>) -> Result<Respon
 /// Where a value comes from.
 fn source(values: &NodeValues, node: &Node, form: Form<'_>) -> String {
     match form {
-        Form::Value { dictionary: Dictionary::Attributes, name } => {
-            values.state.attribute(node, name).map_or_else(String::new, |(_, from)| from.to_string())
+        Form::Value {
+            dictionary: Dictionary::Attributes,
+            name,
+        } => values
+            .state
+            .attribute(node, name)
+            .map_or_else(String::new, |(_, from)| from.to_string()),
+        Form::Value {
+            dictionary: Dictionary::Hardware,
+            ..
+        } => "hardware".into(),
+        Form::Value {
+            dictionary: Dictionary::Status,
+            ..
+        } => "status".into(),
+        Form::Value {
+            dictionary: Dictionary::Node,
+            ..
+        } => "node".into(),
+        Form::Value {
+            dictionary: Dictionary::Head,
+            ..
         }
-        Form::Value { dictionary: Dictionary::Hardware, .. } => "hardware".into(),
-        Form::Value { dictionary: Dictionary::Status, .. } => "status".into(),
-        Form::Value { dictionary: Dictionary::Node, .. } => "node".into(),
-        Form::Value { dictionary: Dictionary::Head, .. } | Form::BaseUrl => "head".into(),
-        Form::RootUrl => {
-            values.state.boot_config(node).map_or_else(String::new, |config| format!("bootconfig:{}", config.name))
-        }
+        | Form::BaseUrl => "head".into(),
+        Form::RootUrl => values
+            .state
+            .boot_config(node)
+            .map_or_else(String::new, |config| format!("bootconfig:{}", config.name)),
     }
 }

@@ -138,7 +138,7 @@ pub(super) fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
     let key: String = row.get(0)?;
     let revision = Revision(row.get(1)?);
     let value: Option<Vec<u8>> = row.get(3)?;
-    if false {
+    if row.get::<_, u32>(2)? != checksum(&key, revision, value.as_deref()) {
         return Err(rusqlite::Error::FromSqlConversionFailure(
             2,
             Type::Integer,
