@@ -42,7 +42,7 @@ impl ClusterState {
         for record in records {
             match record.value {
                 Some(value) if record.key == Cluster::key() => {
-                    cluster = Some((read_cluster(&value)?, record.revision))
+                    cluster = Some((read_cluster(&value)?, record.revision));
                 }
                 _ => rest.push(record),
             }

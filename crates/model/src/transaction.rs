@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// A revision of the whole store: grows by one with every committed transaction. Zero is the empty store.
+/// A revision of the whole store: grows by one with every transaction that changes something. Zero is the empty store.
 #[derive(
     Clone,
     Copy,

@@ -32,7 +32,7 @@ pub(crate) struct Call {
     pub caller: Option<Caller>,
     /// The node that asks, on boot routes.
     pub asker: Option<Asker>,
-    /// The normalised path under the base path.
+    /// The normalised path.
     pub path: String,
     body: Option<Incoming>,
 }

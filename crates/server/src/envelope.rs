@@ -14,13 +14,11 @@ pub(crate) fn data(data: impl Serialize) -> Response<Body> {
 
 /// One page of a list, and the cursor of the next page where there is one.
 pub(crate) fn page(data: impl Serialize, next: Option<&str>) -> Response<Body> {
-    match next {
-        Some(next) => reply::json(
-            StatusCode::OK,
-            &json!({"success": true, "data": data, "next": next}),
-        ),
-        None => self::data(data),
+    let mut envelope = json!({"success": true, "data": data});
+    if let Some(next) = next {
+        envelope["next"] = next.into();
     }
+    reply::json(StatusCode::OK, &envelope)
 }
 
 /// One object, with its revision as the `ETag` that a later `If-Match` names.

@@ -192,12 +192,7 @@ impl Head {
 
 async fn read_state(store: &dyn Store) -> Result<ClusterState, HeadError> {
     let snapshot = store.scan("").await?;
-    let records = snapshot.records.into_iter();
-    let records = records.map(|record| Change {
-        key: record.key,
-        value: Some(record.value),
-        revision: record.revision,
-    });
+    let records = snapshot.records.into_iter().map(Change::from);
     Ok(ClusterState::load(records, snapshot.revision)?)
 }
 

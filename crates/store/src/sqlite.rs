@@ -6,6 +6,7 @@
 
 mod failure;
 mod file;
+mod lock;
 mod log;
 mod reader;
 mod records;
@@ -21,6 +22,7 @@ use model::{Key, Revision, Transaction};
 use tokio::sync;
 
 use crate::{Record, Snapshot, Store, StoreError, Watch};
+use lock::Lock;
 use reader::Reader;
 use watch::LogWatch;
 use writer::{Work, Writer};
@@ -43,7 +45,7 @@ impl SqliteStore {
     /// [`StoreError::AlreadyExists`]. Blocks: not for an async thread that has other work.
     pub fn create(path: impl Into<PathBuf>, first: &Transaction) -> Result<Self, StoreError> {
         let path = path.into();
-        let lock = file::lock(&path)?;
+        let lock = Lock::claim(&path)?;
         file::create(&path, first)?;
         Self::open_locked(path, lock)
     }
@@ -54,11 +56,11 @@ impl SqliteStore {
     /// left as it is. Blocks: not for an async thread that has other work.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        let lock = file::lock(&path)?;
+        let lock = Lock::claim(&path)?;
         Self::open_locked(path, lock)
     }
 
-    fn open_locked(path: PathBuf, lock: std::fs::File) -> Result<Self, StoreError> {
+    fn open_locked(path: PathBuf, lock: Lock) -> Result<Self, StoreError> {
         let connection = file::open(&path)?;
         let reader = Reader::open(&path)?;
         let (writer, head) = Writer::start(connection, lock, &path)?;

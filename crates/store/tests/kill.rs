@@ -80,7 +80,6 @@ fn child(test: &str, database: &Path, round: u32) -> Child {
         .env(DATABASE, database)
         .env(ROUND, round.to_string())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .unwrap()
 }

@@ -31,11 +31,9 @@ pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
         pattern.is_none_or(|pattern| glob::matches(pattern, name))
             && cursor.is_none_or(|cursor| name > cursor)
     };
-    let items = entries.iter().filter(wanted);
-    list::page(
-        call,
-        items.map(|entry| (entry.name.as_str(), entry.name.to_string(), || view(entry))),
-    )
+    let named = |entry: &&FileEntry| entry.name.to_string();
+    let shown = |entry: &FileEntry| (entry.name.to_string(), view(entry));
+    list::page(call, entries.iter().filter(wanted), named, shown)
 }
 
 /// `GET /files/<NAME>`

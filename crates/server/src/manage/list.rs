@@ -12,10 +12,12 @@ const LONGEST_PAGE: usize = 10_000;
 
 /// Answers with one page of `items`, which are in the order of their names and begin after the request's cursor.
 ///
-/// Each item is its name, the key it stands under, and its view, which is made only for those on the page.
-pub(crate) fn page<'a, V: FnOnce() -> Value>(
+/// `shown` gives the key an item stands under and what a client sees of it; it is asked for those on the page only.
+pub(crate) fn page<T>(
     call: &Call,
-    items: impl Iterator<Item = (&'a str, String, V)>,
+    items: impl Iterator<Item = T>,
+    name: impl Fn(&T) -> String,
+    shown: impl Fn(T) -> (String, Value),
 ) -> Result<Response<Body>, Error> {
     let limit = call.query.value::<usize>("limit")?.unwrap_or(PAGE);
     if limit == 0 || limit > LONGEST_PAGE {
@@ -25,13 +27,13 @@ pub(crate) fn page<'a, V: FnOnce() -> Value>(
     }
     let mut items = items.peekable();
     let mut data = Map::new();
-    let mut next = None;
-    while let Some((name, key, view)) = items.next() {
-        data.insert(key, view());
-        if data.len() == limit {
-            next = items.peek().is_some().then(|| name.to_owned());
-            break;
+    while let Some(item) = items.next() {
+        let cursor = (data.len() + 1 == limit && items.peek().is_some()).then(|| name(&item));
+        let (key, view) = shown(item);
+        data.insert(key, view);
+        if cursor.is_some() {
+            return Ok(envelope::page(data, cursor.as_deref()));
         }
     }
-    Ok(envelope::page(data, next.as_deref()))
+    Ok(envelope::data(data))
 }

@@ -82,25 +82,15 @@ pub(crate) async fn list<R: Resource>(call: &mut Call) -> Result<Response<Body>,
             .iter()
             .all(|(field, pattern)| R::passes(state, object, field, pattern).unwrap_or(false))
     };
-    let item = |object: &'_ Arc<Object<R>>| {
-        let object = Arc::clone(object);
-        (object.uid.to_string(), move || {
-            Value::Object(view(state, &object))
-        })
-    };
     let all = R::all(state);
     let matching: Box<dyn Iterator<Item = &Arc<Object<R>>>> =
         match call.query.value::<Name>("cursor")? {
             Some(cursor) => Box::new(all.after(&cursor).filter(wanted)),
             None => Box::new(all.iter().filter(wanted)),
         };
-    list::page(
-        call,
-        matching.map(|object| {
-            let (uid, view) = item(object);
-            (object.name().as_str(), uid, view)
-        }),
-    )
+    let named = |object: &&'_ Arc<Object<R>>| object.name().to_string();
+    let shown = |object: &Arc<Object<R>>| (object.uid.to_string(), view(state, object).into());
+    list::page(call, matching, named, shown)
 }
 
 fn is_filter<R: Resource>(asked: &str) -> bool {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use model::{Expect, Key, Revision, Transaction};
+use model::{Expect, Revision, Transaction};
 use tokio::task::JoinSet;
 
 use super::{Subject, delete, key, put, revision_of, value};

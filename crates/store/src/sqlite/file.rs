@@ -4,7 +4,7 @@
 //! locks on it (a rule of POSIX record locks).
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -25,25 +25,6 @@ const HEADER: usize = 100;
 
 /// What the name of a file ends with until it is whole.
 const DRAFT: &str = "-draft";
-
-/// Claims the database at `path` for this process, until the file returned is closed.
-pub(super) fn lock(path: &Path) -> Result<File, StoreError> {
-    let lock_path = beside(path, "-lock");
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(|error| io_failure("open", &lock_path, &error))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(error)) => Err(io_failure("lock", &lock_path, &error)),
-    }
-}
 
 /// The header of the file, or what there is of it.
 fn header(path: &Path) -> io::Result<Vec<u8>> {
@@ -257,7 +238,7 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 /// The path with `suffix` added to its last part.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     PathBuf::from(name)

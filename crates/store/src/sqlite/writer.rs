@@ -3,7 +3,6 @@
 //! A commit costs one fsync, whatever is in it. So the writer takes all transactions that wait, carries each out on
 //! its own merits, and makes them durable together.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -14,6 +13,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::failure::{failure, io_failure};
+use super::lock::Lock;
 use super::records::{self, Verdict};
 use super::{log, schema};
 use crate::StoreError;
@@ -57,7 +57,7 @@ impl Writer {
     /// store, kept up to date.
     pub(super) fn start(
         connection: Connection,
-        lock: File,
+        lock: Lock,
         path: &Path,
     ) -> Result<(Self, watch::Receiver<Revision>), StoreError> {
         let head = log::head(&connection).map_err(|error| failure("read", path, &error))?;
@@ -129,7 +129,7 @@ struct WriterThread {
     /// When something was last made durable, unless a failure came after it.
     last_write: Option<Instant>,
     /// Released last.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl WriterThread {
@@ -238,7 +238,7 @@ mod tests {
             waiting: mpsc::channel(1).1,
             head: watch::Sender::new(Revision(0)),
             last_write: None,
-            _lock: File::create(directory.join("lock")).unwrap(),
+            _lock: Lock::claim(&directory.join("db")).unwrap(),
         };
         limit(&thread, pages);
         thread
