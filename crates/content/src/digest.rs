@@ -32,11 +32,13 @@ impl Sha256Digest {
 /// All digits, or as many as the precision asks for (`{:.32}`).
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = f.precision().unwrap_or(64).min(64);
-        for byte in &self.0[..digits / 2] {
-            write!(f, "{byte:02x}")?;
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
-        Ok(())
+        f.pad(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::Invalid;
+use crate::{Invalid, uid::hex_pair};
 
 /// The hardware address of one network interface. Any common spelling is read; it is written `aa:bb:cc:dd:ee:ff`.
 #[derive(
@@ -63,8 +63,11 @@ fn read_mac(text: &str) -> Option<[u8; 6]> {
 
 impl fmt::Display for MacAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let mut text = [b':'; 17];
+        for (triple, byte) in text.chunks_mut(3).zip(self.0) {
+            triple[..2].copy_from_slice(&hex_pair(byte));
+        }
+        f.write_str(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

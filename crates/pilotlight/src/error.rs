@@ -70,7 +70,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// The head could not start, or ended with a failure.
-    #[error("{0:#}")]
+    #[error("{}", server::with_causes(.0.as_ref()))]
     Serve(#[from] anyhow::Error),
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -24,7 +25,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 use crate::{
-    config::{LogFormat, LogLevel, Missing, Settings},
+    config::{Engine, LogFormat, LogLevel, Missing, Settings},
     data_directory::{DataDirectory, make_directory},
 };
 
@@ -84,6 +85,9 @@ pub(crate) async fn start(
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files(settings);
 
+    if settings.store.engine == Engine::Etcd {
+        anyhow::bail!("store.engine = \"etcd\" is not supported by this version; use \"sqlite\"");
+    }
     let data = DataDirectory::hold(&settings.data)?;
     let store: Arc<dyn Store> = Arc::new(data.open_store(admin_pass_file)?);
     for directory in [&settings.paths.kickstarts, &settings.paths.clientpkgs] {
@@ -101,7 +105,7 @@ pub(crate) async fn start(
         limits.connections as usize,
         limits.connections_per_address as usize,
     );
-    let head_settings = head_settings(settings, name, own_url(&listeners), &data);
+    let head_settings = head_settings(settings, name, own_address(&listeners), &data);
     let head = Head::new(
         head_settings,
         Arc::clone(&store),
@@ -219,7 +223,7 @@ fn start_ledger(
 fn head_settings(
     settings: &Settings,
     name: String,
-    own_url: String,
+    own_address: SocketAddr,
     data: &DataDirectory,
 ) -> server::Settings {
     server::Settings {
@@ -228,7 +232,7 @@ fn head_settings(
         keymap: settings.head.keymap.clone(),
         timezone: settings.head.timezone.clone(),
         base_url: settings.base_url.clone(),
-        own_url,
+        own_address,
         trusted_proxies: settings.trusted_proxies.clone(),
         missing: match settings.templates.missing {
             Missing::Error => template::Missing::Error,
@@ -244,17 +248,21 @@ fn head_settings(
     }
 }
 
-/// A URL that nodes can be expected to reach this head by: the first it listens on, by its host name where that is
-/// every address.
-fn own_url(listeners: &Listeners) -> String {
-    match listeners.addresses().zip(listeners.urls()).next() {
-        Some((address, _)) if address.ip().is_unspecified() => match address.port() {
-            80 => format!("http://{}", host_name()),
-            port => format!("http://{}:{port}", host_name()),
-        },
-        Some((_, url)) => url,
-        None => format!("http://{}", host_name()),
+/// The address that nodes can be expected to reach this head by: the first it listens on; where that is every
+/// address, the one its packets to other networks leave from.
+fn own_address(listeners: &Listeners) -> SocketAddr {
+    let first = listeners.addresses().next();
+    let listening = first.unwrap_or_else(|| (Ipv4Addr::UNSPECIFIED, 80).into());
+    if !listening.ip().is_unspecified() {
+        return listening;
     }
+    // Connecting a UDP socket sends nothing; it makes the kernel choose a route. The address is of TEST-NET-1.
+    let outgoing = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9))?;
+        socket.local_addr()
+    });
+    let ip = outgoing.map_or(Ipv4Addr::LOCALHOST.into(), |address| address.ip());
+    SocketAddr::new(ip, listening.port())
 }
 
 /// Each connection is an open file; beside them the head itself needs some.

@@ -6,7 +6,7 @@ mod token;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response, StatusCode, header};
 use jiff::Timestamp;
 use model::{Admin, ClusterState, Expect, Session, Transaction, Uid};
 use serde::{Deserialize, Serialize};
@@ -130,7 +130,10 @@ pub(crate) struct Tokens {
 pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
     let from = source_address(call);
     let Login { user, password } = call.json().await?;
-    call.head.throttle.take(from, std::time::Instant::now())?;
+    if let Err(refused) = call.head.throttle.take(from, std::time::Instant::now()) {
+        audit_try(call, &user, refused.status()).await;
+        return Err(refused);
+    }
     let admin: Option<Admin> = call
         .state
         .admins
@@ -139,7 +142,7 @@ pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
     let hash = admin.as_ref().map(|admin| admin.password.clone());
     let right = call.head.passwords.verify(password, hash).await?;
     let Some(admin) = admin.filter(|_| right) else {
-        audit_try(call, &user, 401).await;
+        audit_try(call, &user, StatusCode::UNAUTHORIZED).await;
         return Err(Error::Unauthenticated("wrong user or password"));
     };
     call.head.throttle.forgive(from);
@@ -154,7 +157,7 @@ pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
         .commit(transaction)
         .await
         .map_err(|error| call.refused(&error))?;
-    audit_try(call, &user, 200).await;
+    audit_try(call, &user, StatusCode::OK).await;
     Ok(envelope::data(tokens))
 }
 
@@ -242,15 +245,21 @@ pub(crate) fn end_sessions(state: &ClusterState, admin: Uid, transaction: &mut T
     }
 }
 
-async fn audit_try(call: &Call, user: &str, status: u16) {
+async fn audit_try(call: &Call, user: &str, status: StatusCode) {
     let (from, action) = (call.from(), "login");
+    // What is no name may be a password in the wrong field, or a megabyte.
+    let who = if user.parse::<model::Name>().is_ok() {
+        user
+    } else {
+        "nobody"
+    };
     call.head
         .audit
         .record(Event {
-            who: user,
+            who,
             from: &from,
             action,
-            status,
+            status: status.as_u16(),
         })
         .await;
 }

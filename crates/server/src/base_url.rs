@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use http::{Uri, header, request::Parts};
+use http::{header, request::Parts};
 
 /// The base path of every endpoint.
 pub(crate) const BASE_PATH: &str = "/api/v1";
@@ -15,8 +15,16 @@ pub(crate) fn as_used(parts: &Parts, local: SocketAddr, tls: bool) -> String {
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     let host = || parts.headers.get(header::HOST)?.to_str().ok();
     match authority.or_else(host).filter(|host| is_plain(host)) {
-        Some(host) => format!("{scheme}://{host}{BASE_PATH}"),
+        Some(host) => [scheme, "://", host, BASE_PATH].concat(),
         None => format!("{scheme}://{local}{BASE_PATH}"),
+    }
+}
+
+/// The URL at one of this head's addresses.
+pub(crate) fn of_address(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(v4) if v4.port() == 80 => format!("http://{}{BASE_PATH}", v4.ip()),
+        address => format!("http://{address}{BASE_PATH}"),
     }
 }
 
@@ -51,9 +59,13 @@ pub(crate) fn is_plain(host: &str) -> bool {
 
 /// A path that a boot file names, made absolute: as it stands if it is a URL, else under the base URL.
 pub(crate) fn absolute(base_url: &str, url_or_path: &str) -> String {
-    match url_or_path.parse::<Uri>() {
-        Ok(uri) if uri.scheme().is_some() => url_or_path.to_owned(),
-        _ => format!("{base_url}/{}", url_or_path.trim_start_matches('/')),
+    let is_scheme = |text: &str| {
+        text.bytes()
+            .all(|c| c.is_ascii_alphanumeric() || b"+-.".contains(&c))
+    };
+    match url_or_path.split_once("://") {
+        Some((scheme, _)) if is_scheme(scheme) => url_or_path.to_owned(),
+        _ => [base_url, "/", url_or_path.trim_start_matches('/')].concat(),
     }
 }
 

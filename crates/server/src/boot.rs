@@ -124,9 +124,7 @@ impl From<ContentError> for Error {
             }
             ContentError::Empty { .. } | ContentError::TooLarge { .. } => Self::Unprocessable(said),
             ContentError::ParentNotDirectory { .. } => Self::Conflict(said),
-            ContentError::Precondition { found, .. } => {
-                Self::Stale(found.map_or_else(|| "gone".into(), |found| found.revision()))
-            }
+            ContentError::Precondition { .. } => Self::Stale(said),
             ContentError::Changing { .. }
             | ContentError::NoSpace { .. }
             | ContentError::Directory { .. } => Self::Unavailable(said),

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, header, request::Parts};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use matchit::Params;
-use model::{ClusterState, Key};
+use model::{ClusterState, Ip, Key};
 use serde::de::DeserializeOwned;
 use store::StoreError;
 
@@ -95,9 +95,15 @@ impl Call {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => match self.connection.local {
                 Some(local) => base_url::as_used(&self.parts, local, self.connection.tls),
-                None => format!("{}{}", self.head.settings.own_url, base_url::BASE_PATH),
+                None => base_url::of_address(self.head.settings.own_address),
             },
         }
+    }
+
+    /// The address of this head that the client used; on the local socket, the one that nodes would use.
+    pub(crate) fn head_ip(&self) -> IpAddr {
+        let local = self.connection.local;
+        Ip::of_peer(local.unwrap_or(self.head.settings.own_address).ip()).addr()
     }
 
     /// The body, if it is no larger than `limit` and comes in time.
@@ -142,7 +148,9 @@ impl Call {
         if wanted.as_bytes().split(|c| *c == b',').any(is_it) {
             Ok(())
         } else {
-            Err(Error::Stale(revision.to_string()))
+            Err(Error::Stale(format!(
+                "it was changed since you read it: its revision is now {revision}"
+            )))
         }
     }
 

@@ -25,12 +25,15 @@ pub enum Error {
     /// It contradicts what the cluster holds.
     #[error("{0}")]
     Conflict(String),
-    /// `If-Match` names a revision that has passed.
-    #[error("it was changed since you read it: its revision is now {0}")]
+    /// What the request's precondition names is not what is there.
+    #[error("{0}")]
     Stale(String),
     /// The body is larger than this many bytes.
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
+    /// The request's target is longer than this many bytes.
+    #[error("the path and query are longer than {0} bytes")]
+    TargetTooLong(usize),
     /// The client was too slow in sending its body.
     #[error("the body did not arrive in time")]
     SlowBody,
@@ -60,6 +63,7 @@ impl Error {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Stale(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -82,7 +86,7 @@ impl Error {
     fn decorate(&self, mut response: Response<Body>) -> Response<Body> {
         match self {
             Self::Internal(source) => {
-                tracing::error!(error = %chain(source.as_ref()), "internal error")
+                tracing::error!(error = %with_causes(source.as_ref()), "internal error")
             }
             Self::TooManyTries(seconds) => return reply::retry_after(response, *seconds),
             Self::Unavailable(_) => return reply::retry_after(response, 1),
@@ -106,12 +110,16 @@ impl Error {
     }
 }
 
-/// An error and all its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source())
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
+/// An error and those of its causes that its own text does not tell already, on one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
 }
 
 impl From<model::Invalid> for Error {

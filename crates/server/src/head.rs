@@ -1,6 +1,6 @@
 //! [`Head`]: everything the endpoints of one head share.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use content::BootFiles;
@@ -32,8 +32,8 @@ pub struct Settings {
     pub timezone: String,
     /// This head's `/api/v1` URL, if it is not to be taken from what each client used.
     pub base_url: Option<String>,
-    /// Where this head listens, for those who ask on the local socket and so used no URL.
-    pub own_url: String,
+    /// Where nodes reach this head, for those who ask on the local socket and so used no address.
+    pub own_address: SocketAddr,
     /// Whose `X-Forwarded-For` and `Forwarded` count.
     pub trusted_proxies: Vec<IpNet>,
     /// What becomes of a form that has neither value nor default.

@@ -26,6 +26,6 @@ mod routes;
 mod service;
 mod status;
 
-pub use error::Error;
+pub use error::{Error, with_causes};
 pub use head::{Head, HeadError, Settings};
 pub use service::Service;

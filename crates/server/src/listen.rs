@@ -56,6 +56,8 @@ pub trait Service: Send + Sync + 'static {
 
     /// Answers one request of `connection`.
     ///
+    /// It may be dropped before it has answered, when the client gives up or the head stops.
+    ///
     /// How large a request body may be, and how long it may take in all, is for the reader of the body to bound;
     /// here a body that stalls for [`Limits::idle_time`] ends the connection.
     fn call(

@@ -30,6 +30,9 @@ use crate::{
 /// The longest a boot client waits for its first byte: after this, a 503 does it more good than silence.
 const FIRST_BYTE: Duration = Duration::from_secs(3);
 
+/// The longest path and query taken, in bytes: enough for a file name of 4096 with every byte escaped.
+const LONGEST_TARGET: usize = 13 * 1024;
+
 /// Probes look for these at the root, too.
 const AT_ROOT_TOO: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
@@ -71,13 +74,23 @@ impl Service {
         let is_head = parts.method == Method::HEAD;
         let raw_path = parts.uri.path().to_owned();
 
+        let length = parts
+            .uri
+            .path_and_query()
+            .map_or(0, |target| target.as_str().len());
+        if length > LONGEST_TARGET {
+            let error = Error::TargetTooLong(LONGEST_TARGET);
+            return self.refuse(&error, &raw_path, address, is_head, began);
+        }
         let path = match path::normalise(&raw_path) {
             Ok(path) => path,
             Err(error) => return self.refuse(&error, &raw_path, address, is_head, began),
         };
         let Some(found) = self.find(&path) else {
-            let error =
-                Error::NotFound(format!("no endpoint at {path}; they are under {BASE_PATH}"));
+            let error = Error::NotFound(match path.starts_with(BASE_PATH) {
+                true => format!("there is no endpoint {path}"),
+                false => format!("there is no endpoint {path}; they are under {BASE_PATH}"),
+            });
             return self.refuse(&error, &path, address, is_head, began);
         };
         let wanted = if is_head { &Method::GET } else { &parts.method };

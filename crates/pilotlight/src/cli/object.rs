@@ -339,7 +339,7 @@ mod tests {
         );
         let mut out = Vec::new();
         table
-            .write(&mut out, None)
+            .write(&mut out, false)
             .expect("a vector takes everything");
         assert_eq!(
             String::from_utf8_lossy(&out),

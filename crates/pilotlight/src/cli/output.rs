@@ -11,8 +11,8 @@ use crate::table::{Table, printable};
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
-    /// Columns of the terminal; `None` where it is none.
-    width: Option<u16>,
+    /// Whether a person reads it on a terminal.
+    terminal: bool,
     out: Box<dyn Write>,
 }
 
@@ -20,16 +20,11 @@ impl Output {
     /// Standard output.
     pub(crate) fn to_stdout(json: bool, quiet: bool) -> Self {
         let stdout = io::stdout();
-        let width = stdout
-            .is_terminal()
-            .then(|| match rustix::termios::tcgetwinsize(&stdout) {
-                Ok(size) if size.ws_col > 0 => size.ws_col,
-                _ => 80,
-            });
+        let terminal = stdout.is_terminal();
         Self {
             json,
             quiet,
-            width,
+            terminal,
             out: Box::new(stdout.lock()),
         }
     }
@@ -54,16 +49,17 @@ impl Output {
 
     /// `data` as JSON, in lines and indented on a terminal.
     pub(crate) fn json(&mut self, data: &Value) -> Result<(), Error> {
-        let text = match self.width {
-            Some(_) => format!("{data:#}\n"),
-            None => format!("{data}\n"),
+        let text = if self.terminal {
+            format!("{data:#}\n")
+        } else {
+            format!("{data}\n")
         };
         self.bytes(text.as_bytes())
     }
 
     /// A table.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Error> {
-        table.write(&mut self.out, self.width).map_err(unwritable)?;
+        table.write(&mut self.out, self.terminal).map_err(unwritable)?;
         self.out.flush().map_err(unwritable)
     }
 
@@ -135,14 +131,14 @@ mod tests {
     fn written(
         json: bool,
         quiet: bool,
-        width: Option<u16>,
+        terminal: bool,
         write: impl FnOnce(&mut Output),
     ) -> String {
         let (sender, receiver) = mpsc::channel();
         let mut output = Output {
             json,
             quiet,
-            width,
+            terminal,
             out: Box::new(Written(sender)),
         };
         write(&mut output);
@@ -159,28 +155,28 @@ mod tests {
     #[test]
     fn a_new_object_is_told_of_in_the_shape_asked_for() {
         assert_eq!(
-            written(false, false, None, created),
+            written(false, false, false, created),
             "node n4 created: 0af1\n"
         );
-        assert_eq!(written(false, true, None, created), "0af1\n");
-        assert_eq!(written(true, false, None, created), "\"0af1\"\n");
+        assert_eq!(written(false, true, false, created), "0af1\n");
+        assert_eq!(written(true, false, false, created), "\"0af1\"\n");
         let updated =
             |output: &mut Output| output.done(&Value::Null, None, "node n4 updated").unwrap();
-        assert_eq!(written(false, true, None, updated), "");
+        assert_eq!(written(false, true, false, updated), "");
     }
 
     #[test]
     fn json_is_indented_for_people_only() {
         let show = |output: &mut Output| output.json(&json!({"a": 1})).unwrap();
-        assert_eq!(written(true, false, None, show), "{\"a\":1}\n");
-        assert_eq!(written(true, false, Some(80), show), "{\n  \"a\": 1\n}\n");
+        assert_eq!(written(true, false, false, show), "{\"a\":1}\n");
+        assert_eq!(written(true, false, true, show), "{\n  \"a\": 1\n}\n");
     }
 
     #[test]
     fn remarks_are_for_people() {
         let remark = |output: &mut Output| output.remark("12 nodes").unwrap();
-        assert_eq!(written(false, false, None, remark), "12 nodes\n");
-        assert_eq!(written(true, false, None, remark), "");
-        assert_eq!(written(false, true, None, remark), "");
+        assert_eq!(written(false, false, false, remark), "12 nodes\n");
+        assert_eq!(written(true, false, false, remark), "");
+        assert_eq!(written(false, true, false, remark), "");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct NodeValues {
     /// The address that asks, for the reason when no node has it.
     pub address: Option<IpAddr>,
     /// The address of this head that the client used.
-    pub head_ip: Option<IpAddr>,
+    pub head_ip: IpAddr,
     pub base_url: String,
     /// Whether included files may be read from disk, which blocks.
     may_read: bool,
@@ -44,7 +44,7 @@ impl NodeValues {
             state: Arc::clone(&call.state),
             node,
             address: call.address,
-            head_ip: call.connection.local.map(|local| local.ip()),
+            head_ip: call.head_ip(),
             base_url: call.base_url(),
             may_read: false,
             must_read: Cell::new(false),
@@ -104,7 +104,7 @@ impl NodeValues {
             "keymap" => settings.keymap.as_str().into(),
             "timezone" => settings.timezone.as_str().into(),
             "name" => settings.name.as_str().into(),
-            "ip" => self.head_ip?.to_string().into(),
+            "ip" => self.head_ip.to_string().into(),
             "base_url" => self.base_url.as_str().into(),
             _ => return None,
         })

@@ -1,4 +1,5 @@
-//! The log line of a fetch, for people or for programs. One record is always one line, whatever its fields hold.
+//! The log line of a fetch, for people or for programs, in the shape that `tracing` gives the head's other lines. One
+//! record is always one line, whatever its fields hold.
 
 use std::fmt::{self, Display, Write};
 
@@ -39,16 +40,20 @@ pub(super) fn fetch(lines: &mut String, format: LogFormat, id: i64, head: &str, 
         LogFormat::Json => {
             #[derive(Serialize)]
             struct Line<'a> {
+                #[serde(serialize_with = "record::milliseconds")]
+                timestamp: &'a Timestamp,
                 level: &'a str,
+                message: &'a str,
                 #[serde(flatten)]
                 entry: &'a Entry,
             }
-            let entry = &Entry::new(id, head, fetch);
             push_json(
                 lines,
                 &Line {
-                    level: lower_case(level(fetch)),
-                    entry,
+                    timestamp: &fetch.time,
+                    level: level(fetch).as_str(),
+                    message: "fetch",
+                    entry: &Entry::new(id, head, fetch),
                 },
             );
         }
@@ -66,23 +71,23 @@ pub(super) fn notice(
     match format {
         LogFormat::Human => {
             // Writing to a string cannot fail.
-            let _ = write!(lines, "{time:.3} {level} ");
+            let _ = write!(lines, "{time:.3} {level:>5} ");
             push_harmless(lines, message);
             lines.push('\n');
         }
         LogFormat::Json => {
             #[derive(Serialize)]
             struct Line<'a> {
-                level: &'a str,
                 #[serde(serialize_with = "record::milliseconds")]
-                time: &'a Timestamp,
+                timestamp: &'a Timestamp,
+                level: &'a str,
                 message: &'a str,
             }
             push_json(
                 lines,
                 &Line {
-                    level: lower_case(level),
-                    time: &time,
+                    timestamp: &time,
+                    level: level.as_str(),
                     message,
                 },
             );
@@ -97,7 +102,7 @@ fn write_human(line: &mut String, fetch: &Fetch) -> fmt::Result {
         .map_or(("-", "-"), |node| (&*node.name, node.how.as_str()));
     write!(
         line,
-        "{:.3} {} fetch node={} how={how} from={} path={} status={} bytes={} sent={} {} ms={:.1}",
+        "{:.3} {:>5} fetch node={} how={how} from={} path={} status={} bytes={} sent={} {} ms={:.1}",
         fetch.time,
         level(fetch),
         Value(node),
@@ -162,16 +167,6 @@ fn push_harmless(lines: &mut String, text: &str) {
     }
 }
 
-fn lower_case(level: Level) -> &'static str {
-    match level {
-        Level::ERROR => "error",
-        Level::WARN => "warn",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -191,14 +186,14 @@ mod tests {
         assert_eq!(
             line(LogFormat::Human, &sample::served()),
             format!(
-                "2026-11-22T23:11:02.123Z INFO fetch node=n4 how=address from=10.1.2.3 path=/kickstart/basic.ks \
+                "2026-11-22T23:11:02.123Z  INFO fetch node=n4 how=address from=10.1.2.3 path=/kickstart/basic.ks \
                  status=200 bytes=4096 sent=4096 complete ms=0.4 sha256={}\n",
                 "ab".repeat(32)
             )
         );
         assert_eq!(
             line(LogFormat::Human, &sample::refused()),
-            "2026-11-22T23:11:03.000Z WARN fetch node=- how=- from=fd00::1 path=/ztp/script status=404 bytes=32 \
+            "2026-11-22T23:11:03.000Z  WARN fetch node=- how=- from=fd00::1 path=/ztp/script status=404 bytes=32 \
              sent=0 cut-off ms=1500.0 reason=\"no node has address fd00::1\"\n"
         );
     }
@@ -208,7 +203,7 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, &sample::served()),
             format!(
-                r#"{{"level":"info","id":17,"time":"2026-11-22T23:11:02.123Z","head":"head1","node":"n4","address":"10.1.2.3","how":"address","path":"/kickstart/basic.ks","status":200,"bytes":4096,"sent":4096,"complete":true,"sha256":"{}","ms":0.412,"node_uid":"{}","file_revision":"7c","node_revision":9}}"#,
+                r#"{{"timestamp":"2026-11-22T23:11:02.123Z","level":"INFO","message":"fetch","id":17,"time":"2026-11-22T23:11:02.123Z","head":"head1","node":"n4","address":"10.1.2.3","how":"address","path":"/kickstart/basic.ks","status":200,"bytes":4096,"sent":4096,"complete":true,"sha256":"{}","ms":0.412,"node_uid":"{}","file_revision":"7c","node_revision":9}}"#,
                 "ab".repeat(32),
                 "04".repeat(16)
             ) + "\n"
@@ -216,7 +211,7 @@ mod tests {
         assert_eq!(
             line(LogFormat::Json, &sample::refused()),
             concat!(
-                r#"{"level":"warn","id":17,"time":"2026-11-22T23:11:03.000Z","head":"head1","address":"fd00::1","how":null,"path":"/ztp/script","status":404,"bytes":32,"sent":0,"complete":false,"ms":1500.0,"reason":"no node has address fd00::1"}"#,
+                r#"{"timestamp":"2026-11-22T23:11:03.000Z","level":"WARN","message":"fetch","id":17,"time":"2026-11-22T23:11:03.000Z","head":"head1","address":"fd00::1","how":null,"path":"/ztp/script","status":404,"bytes":32,"sent":0,"complete":false,"ms":1500.0,"reason":"no node has address fd00::1"}"#,
                 "\n"
             )
         );
@@ -242,8 +237,8 @@ mod tests {
         );
         assert_eq!(
             lines,
-            "2026-11-22T23:11:03.000Z WARN ledger: a\\u000ab\n\
-             {\"level\":\"warn\",\"time\":\"2026-11-22T23:11:03.000Z\",\"message\":\"ledger: a\\nb\"}\n"
+            "2026-11-22T23:11:03.000Z  WARN ledger: a\\u000ab\n\
+             {\"timestamp\":\"2026-11-22T23:11:03.000Z\",\"level\":\"WARN\",\"message\":\"ledger: a\\nb\"}\n"
         );
     }
 
@@ -254,7 +249,7 @@ mod tests {
         forged.reason = Some("\" status=200".into());
         assert_eq!(
             line(LogFormat::Human, &forged),
-            "2026-11-22T23:11:03.000Z WARN fetch node=- how=- from=fd00::1 \
+            "2026-11-22T23:11:03.000Z  WARN fetch node=- how=- from=fd00::1 \
              path=\"/a status=200\\nWARN \\u{1b}[2J\\u{202e}\" status=404 bytes=32 sent=0 cut-off ms=1500.0 \
              reason=\"\\\" status=200\"\n"
         );

@@ -265,3 +265,70 @@ impl<B> Drop for SteppedBody<B> {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use futures_util::{FutureExt, StreamExt, stream};
+    use http_body_util::{BodyExt, Full, StreamBody};
+
+    use super::super::Sent;
+    use super::*;
+
+    type Reported = Receiver<Sent>;
+
+    fn stepped<B: Body<Data = Bytes>>(body: B, streams: &Streams) -> (SteppedBody<B>, Reported) {
+        let (report, reported) = channel();
+        let on_sent = Box::new(move |sent| report.send(sent).unwrap());
+        let body = SteppedBody {
+            ended: body.is_end_stream(),
+            body: Box::pin(body),
+            step: Bytes::new(),
+            receipt: Receipt::new(Some(on_sent)),
+            stream: streams.begin(),
+        };
+        (body, reported)
+    }
+
+    #[tokio::test]
+    async fn a_step_that_the_peer_made_room_for_is_progress() {
+        let streams = Streams::default();
+        assert_eq!(streams.count().waiting(), Wait::Head(0));
+        let (mut body, reported) = stepped(Full::new(Bytes::from(vec![0; STEP + 1])), &streams);
+        assert_eq!(streams.count().waiting(), Wait::Service);
+        for (step, length, left) in [(1, STEP, 1), (2, 1, 0)] {
+            let frame = body.frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap().len(), length);
+            assert_eq!(body.size_hint().exact(), Some(left));
+            assert_eq!(streams.count().waiting(), Wait::Reader(step));
+        }
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(streams.count().waiting(), Wait::Request(1));
+        let sent = Sent {
+            bytes: STEP as u64 + 1,
+            complete: true,
+        };
+        assert_eq!(reported.try_recv(), Ok(sent));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_ready_is_our_own_delay() {
+        let streams = Streams::default();
+        let first = stream::once(async { Ok::<_, Infallible>(Frame::data(Bytes::from("ab"))) });
+        let body = StreamBody::new(Box::pin(first.chain(stream::pending())));
+        let (mut body, reported) = stepped(body, &streams);
+        body.frame().await.unwrap().unwrap();
+        assert_eq!(streams.count().waiting(), Wait::Reader(1));
+        assert!(body.frame().now_or_never().is_none());
+        assert_eq!(streams.count().waiting(), Wait::Service);
+        drop(body);
+        let sent = Sent {
+            bytes: 2,
+            complete: false,
+        };
+        assert_eq!(reported.try_recv(), Ok(sent));
+    }
+}

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use rustix::net::SendFlags;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -14,7 +15,7 @@ const BODY: &str = "too many connections, try again in a second\n";
 
 /// Tells those for whom there is no place to come back.
 pub(super) struct Refusal {
-    answer: Arc<[u8]>,
+    answer: Vec<u8>,
     lingering: Arc<Semaphore>,
 }
 
@@ -26,21 +27,21 @@ impl Refusal {
             BODY.len()
         );
         Self {
-            answer: answer.into_bytes().into(),
+            answer: answer.into_bytes(),
             lingering: Arc::new(Semaphore::new(AT_A_TIME)),
         }
     }
 
-    /// Answers 503 without waiting for the request: the answer always fits a new connection's send buffer.
+    /// Answers 503 without waiting for the request.
     pub(super) fn send(&self, mut stream: TcpStream, tasks: &TaskTracker) {
+        // Past the runtime, which does not know yet that the socket is writable. The send buffer of a new connection
+        // has room for the answer; if it had not, nothing better could be done.
+        let sent = rustix::net::send(&stream, &self.answer, SendFlags::NOSIGNAL);
         let Ok(place) = Arc::clone(&self.lingering).try_acquire_owned() else {
-            // Not worth more than one try.
-            let _ = stream.try_write(&self.answer);
             return;
         };
-        let answer = Arc::clone(&self.answer);
         tasks.spawn(async move {
-            if stream.write_all(&answer).await.is_ok() && stream.shutdown().await.is_ok() {
+            if sent.is_ok() && stream.shutdown().await.is_ok() {
                 linger(stream).await;
             }
             drop(place);

@@ -1,7 +1,7 @@
 //! `/admins` and `/admin/<UID>`: who may change the cluster. A password comes in as text, and never goes out.
 
 use http::Response;
-use model::{AdminSpec, ClusterState, Collection, Object, Transaction};
+use model::{AdminSpec, ClusterState, Collection, Expect, Kind, Object, Transaction};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -39,11 +39,13 @@ impl Resource for AdminSpec {
         new: Option<&Self>,
         transaction: &mut Transaction,
     ) -> Result<(), Error> {
-        if new.is_none() && state.admins.len() == 1 {
-            return Err(Error::Conflict(format!(
-                "{} is the last administrator",
-                old.name
-            )));
+        if new.is_none() {
+            let other = state.admins.iter().find(|admin| admin.uid != old.uid);
+            let other = other.ok_or_else(|| {
+                Error::Conflict(format!("{} is the last administrator", old.name))
+            })?;
+            // Two who delete each other at the same moment would leave none.
+            transaction.expect(Kind::Admin.key(other.uid), Expect::Present);
         }
         if new.is_none_or(|new| new.password != old.password) {
             auth::end_sessions(state, old.uid, transaction);

@@ -38,20 +38,24 @@ struct Counts {
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClusterBody {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     name: Option<Name>,
     /// Null: none.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Option<Name>")]
     domain: Option<Option<Name>>,
     /// By name or UID.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     default_group: Option<String>,
 }
 
-/// Tells null from absent.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Name>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
+/// Tells null, which only some fields can be, from absent.
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }
 
 /// `GET /cluster`

@@ -54,6 +54,10 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
     let name = name(call)?;
     let condition = Condition::of(call.headers());
     let body = call.bytes(content::MAX_BOOT_FILE).await?;
+    if body.is_empty() {
+        // No node would be served it.
+        return Err(Error::Unprocessable(format!("{name} would be empty")));
+    }
     let files = Arc::clone(&call.head.boot_files);
     let stored = tokio::task::spawn_blocking(move || {
         condition.with(|precondition| files.put(&name, body.as_ref(), precondition))

@@ -13,8 +13,8 @@ use store::StoreError;
 use super::list;
 use crate::{Error, call::Call, envelope, glob, head::new_uid, reply::Body};
 
-/// How often a change that lost a race is made anew.
-const TRIES: u32 = 16;
+/// How often a change that lost a race is made anew. Each time, somebody else's change was made.
+const TRIES: u32 = 1000;
 
 /// A kind of object as the API shows it.
 pub(crate) trait Resource: Spec {

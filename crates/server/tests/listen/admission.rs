@@ -4,6 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+use server::listen::raise_open_files;
+
 use super::*;
 
 fn assert_refused(client: &mut Client) {
@@ -104,11 +107,12 @@ fn running_out_of_files_does_not_stop_the_head() {
 #[ignore = "the other process of running_out_of_files_does_not_stop_the_head"]
 fn serve_with_few_files() {
     let head = Head::start(PATIENT);
-    let limit = rustix::process::Rlimit {
-        current: Some(40),
+    let limit = Rlimit {
+        current: Some(30),
         maximum: Some(40),
     };
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    setrlimit(Resource::Nofile, limit).unwrap();
+    assert_eq!(raise_open_files(1000).unwrap(), 40);
     println!("serving {}", head.http);
     let _ = std::io::stdin().read(&mut [0]);
 }

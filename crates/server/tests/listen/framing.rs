@@ -81,8 +81,10 @@ fn a_client_that_has_closed_its_side_is_answered() {
     let head = Head::start(PATIENT);
     let mut client = head.connect();
     client.get("/wait");
-    client.half_close();
     head.request_is_waiting();
+    client.half_close();
+    // Time for a head that minds to hang up.
+    std::thread::sleep(SHORT);
     head.release.add_permits(1);
     assert!(client.until_closed().ends_with("\r\n\r\nwaited\n"));
 }
