@@ -1,0 +1,12 @@
+//! Measurements, each beside something well known in the same run.
+
+pub(crate) mod boot;
+mod api;
+mod cluster;
+mod machine;
+mod network;
+mod nginx;
+mod pilotlight;
+mod process;
+mod storm;
+mod wrk;
