@@ -214,10 +214,10 @@ const LISTS: &[&str] = &["limit", "cursor"];
 
 /// The names in a path's pattern.
 pub(crate) fn param_names(path: &'static str) -> &'static [&'static str] {
-    match (path.contains("{id}"), path.contains("{*name}")) {
-        (true, _) => &["id"],
-        (_, true) => &["name"],
-        _ => &[],
+    match path.split_once('{') {
+        Some((_, rest)) if rest.starts_with("id}") => &["id"],
+        Some(_) => &["name"],
+        None => &[],
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Session;
 use super::object::{Clear, Create, Delete, Kind, List, Set, Show, Update};
 use super::words::{Field, Form};
-use crate::client::Ask;
+use crate::client::{Ask, escaped};
 use crate::error::Error;
 use crate::table::{Table, cell};
 
@@ -133,7 +133,7 @@ pub(crate) struct Groups {
     /// The node's name, UID, MAC or IP
     #[arg(value_name = "NODE")]
     node: String,
-    /// The groups
+    /// The groups' names or UIDs
     #[arg(value_name = "GROUP", required = true)]
     groups: Vec<String>,
 }
@@ -187,13 +187,19 @@ impl Groups {
         change: impl Fn(Vec<String>, &[String]) -> Vec<String>,
     ) -> Result<(), Error> {
         let path = NODES.path(&self.node);
+        let mut groups = Vec::new();
+        for group in &self.groups {
+            let ask = Ask::get(format!("/attrib/{}", escaped(group)));
+            // A node names its groups; here they may be misspelt, or named by UID.
+            groups.push(cell(&session.client.ask(ask).await?.data["name"]));
+        }
         let mut tries = 0;
         loop {
             tries += 1;
             let node = session.client.ask(Ask::get(&path)).await?;
             let groups = node.data["groups"].as_array();
             let before: Vec<String> = groups.into_iter().flatten().map(cell).collect();
-            let after = change(before.clone(), &self.groups);
+            let after = change(before.clone(), &groups);
             if after == before {
                 let sentence = format!("node {} is as it was", self.node);
                 return session.output.done(&node.data, None, &sentence);

@@ -1,0 +1,528 @@
+//! How a head begins, ends, and goes on after a bad end; and what it does with damaged data.
+#![allow(clippy::unwrap_used)]
+
+mod head;
+
+use std::collections::hash_map::RandomState;
+use std::fs::{self, File};
+use std::hash::BuildHasher;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use head::{Head, Reply, curl, pilotlight, run, until};
+use serde_json::json;
+
+const N1: &str = "127.0.0.11";
+
+#[test]
+fn a_first_start_makes_all_that_is_needed() {
+    let head = Head::start();
+    let mode = |name: &str| {
+        fs::metadata(head.data().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(mode("admin_pass"), 0o600);
+    assert_eq!(mode("pilotlight.db"), 0o600);
+    assert!(head.kickstarts().is_dir());
+    assert!(head.data().join("clientpkgs").is_dir());
+    assert!(head.socket().exists());
+    assert!(
+        fs::read_to_string(head.data().join("admin_pass"))
+            .unwrap()
+            .trim()
+            .len()
+            >= 16
+    );
+    assert_eq!(head.get("/readyz").status, 200);
+}
+
+#[test]
+fn the_first_password_may_be_given() {
+    let head = Head::stopped("");
+    let (data, pass) = (head.data(), head.path("pass"));
+    fs::write(&pass, "correct horse battery\n").unwrap();
+    let mut serve = pilotlight();
+    serve
+        .arg("serve")
+        .arg("--data")
+        .arg(&data)
+        .args(["--listen", "127.0.0.1:0", "--admin-pass-file"])
+        .arg(&pass);
+    let mut process = serve
+        .stdout(File::create(head.path("stdout")).unwrap())
+        .spawn()
+        .unwrap();
+    until("the head listens", || {
+        fs::read_to_string(head.path("stdout"))
+            .unwrap()
+            .contains("listening")
+            .then_some(())
+    });
+    let login = json!({"user": "admin", "password": "correct horse battery"}).to_string();
+    let socket = data.join("api.sock");
+    let url = "http://localhost/api/v1/auth/login";
+    let reply = curl(["--unix-socket", socket.to_str().unwrap(), "-d", &login, url]);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(reply.status, 200, "{reply:?}");
+    assert!(!data.join("admin_pass").exists());
+}
+
+/// A head with a large file, and a client that has begun to fetch it.
+fn head_with_slow_client(config: &str) -> (Head, TcpStream) {
+    let head = Head::with_config(config);
+    head.put("big.img", vec![b'x'; 16 << 20]);
+    let mut stream = head.connect();
+    stream
+        .write_all(b"GET /api/v1/kickstart/big.img HTTP/1.1\r\nHost: head\r\n\r\n")
+        .unwrap();
+    // The answer has begun.
+    stream.read_exact(&mut [0; 12]).unwrap();
+    (head, stream)
+}
+
+#[test]
+fn a_running_download_is_finished_before_the_head_ends() {
+    let (mut head, mut stream) = head_with_slow_client("");
+    head.terminate();
+    until("nothing new is accepted", || {
+        TcpStream::connect(head.address()).is_err().then_some(())
+    });
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() > 16 << 20, "{} bytes", rest.len());
+    assert!(rest.ends_with(b"xxxx"));
+    assert!(head.wait().success());
+    assert!(!head.socket().exists());
+    head.start_again();
+    let record = head.ledger("limit=1").remove(0);
+    assert_eq!(
+        (&record["complete"], &record["sent"]),
+        (&true.into(), &(16 << 20).into()),
+        "{record}"
+    );
+}
+
+#[test]
+fn a_download_that_outlasts_the_grace_is_cut_off_and_recorded() {
+    let (mut head, stream) = head_with_slow_client("shutdown_grace = \"100ms\"\n");
+    // Never read on: only the end of the grace ends it.
+    assert!(head.stop().success());
+    drop(stream);
+    head.start_again();
+    let record = head.ledger("limit=1").remove(0);
+    assert_eq!(record["complete"], false, "{record}");
+}
+
+#[test]
+fn an_idle_head_ends_without_waiting_for_silent_clients() {
+    let mut head = Head::start();
+    let mut idle = head.connect();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: head\r\n\r\n")
+        .unwrap();
+    idle.read_exact(&mut [0; 12]).unwrap();
+    let _silent = head.connect();
+    // The default grace is as long as these tests wait; so it is not used up.
+    assert!(head.stop().success());
+}
+
+#[test]
+fn a_second_head_on_one_data_directory_ends_with_an_error_that_names_it() {
+    let head = Head::start();
+    head.put("a.ks", "a boot file\n");
+    let mut serve = pilotlight();
+    serve
+        .arg("serve")
+        .arg("--data")
+        .arg(head.data())
+        .args(["--listen", "127.0.0.1:0"]);
+    let output = run(&mut serve);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains(head.data().to_str().unwrap()), "{said}");
+    assert!(said.contains("another pilotlight"), "{said}");
+    assert_eq!(output.stdout, b"");
+    // The first one has not noticed.
+    assert_eq!(head.get("/kickstart/a.ks").status, 200);
+    head.node("n1", N1, &[]);
+}
+
+#[test]
+fn an_address_that_is_taken_is_an_error_that_names_it() {
+    let taken = Head::start();
+    let mut head = Head::stopped(&format!("listen = [\"{}\"]\n", taken.address()));
+    assert!(!head.start_in_vain().success());
+    assert!(
+        head.log().contains(&taken.address().to_string()),
+        "{}",
+        head.log()
+    );
+}
+
+#[test]
+fn a_faulty_configuration_is_an_error_that_names_the_line() {
+    let mut head = Head::stopped("listen = []\n\n[limits]\nconections = 5\n");
+    assert_eq!(head.start_in_vain().code(), Some(1), "{}", head.log());
+    let log = head.log();
+    assert!(
+        log.contains("config.toml:4") && log.contains("conections"),
+        "{log}"
+    );
+    assert!(!head.data().exists());
+}
+
+/// A stopped head that knows the node n1, and its database with nothing left beside it.
+fn head_with_database() -> (Head, PathBuf) {
+    let mut head = Head::start();
+    for number in 1..=20 {
+        head.node(
+            &format!("n{number}"),
+            &format!("127.0.0.{}", 10 + number),
+            &[],
+        );
+    }
+    head.put("a.ks", "<n[name]>\n");
+    assert!(head.stop().success());
+    let database = head.data().join("pilotlight.db");
+    assert!(database.exists());
+    (head, database)
+}
+
+/// Starts the head, which must refuse its database and leave it as it is.
+fn assert_refused(head: &mut Head, what: &str) {
+    let database = head.data().join("pilotlight.db");
+    let before = fs::read(&database).ok();
+    eprintln!("{what}");
+    let status = head.start_in_vain();
+    let log = head.log();
+    assert!(
+        status.code().is_some_and(|code| code != 0),
+        "{what}: {status}: {log}"
+    );
+    assert!(
+        log.contains(database.to_str().unwrap()),
+        "{what}: the database is not named: {log}"
+    );
+    assert!(!log.contains("panicked"), "{what}: {log}");
+    assert!(
+        fs::read(&database).ok() == before,
+        "{what}: the database was changed"
+    );
+}
+
+#[test]
+fn a_damaged_database_is_refused_and_never_begun_anew() {
+    type Damage = fn(&File, u64);
+    let damages: [(&str, Damage); 7] = [
+        ("zero length", |file, _| file.set_len(0).unwrap()),
+        ("one byte", |file, _| file.set_len(1).unwrap()),
+        ("half of it", |file, size| file.set_len(size / 2).unwrap()),
+        ("the last byte is gone", |file, size| {
+            file.set_len(size - 1).unwrap()
+        }),
+        ("zeros at the beginning", |file, _| {
+            file.write_all_at(&[0; 4096], 0).unwrap()
+        }),
+        ("text", |file, _| {
+            file.set_len(0).unwrap();
+            file.write_all_at(b"this is no database\n", 0).unwrap();
+        }),
+        ("one changed byte in a record", |file, size| {
+            let mut bytes = vec![0; usize::try_from(size).unwrap()];
+            file.read_exact_at(&mut bytes, 0).unwrap();
+            let name = bytes
+                .windows(4)
+                .rposition(|four| four == b"\"n7\"")
+                .unwrap();
+            file.write_all_at(b"X", name as u64 + 1).unwrap();
+        }),
+    ];
+    let (mut head, database) = head_with_database();
+    let good = fs::read(&database).unwrap();
+    for (what, damage) in damages {
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .open(&database)
+            .unwrap();
+        damage(&file, good.len() as u64);
+        drop(file);
+        assert_refused(&mut head, what);
+        fs::write(&database, &good).unwrap();
+    }
+    // Put back, it is as good as before.
+    head.start_again();
+    assert_eq!(
+        head.get_from("127.0.0.17", "/kickstart/a.ks").text(),
+        "n7\n"
+    );
+}
+
+#[test]
+fn a_database_that_is_missing_is_not_made_anew() {
+    let (mut head, database) = head_with_database();
+    fs::rename(&database, head.path("moved")).unwrap();
+    assert_refused(&mut head, "missing");
+    assert!(!database.exists());
+    // Even where nothing but the ledger tells that there was one.
+    fs::remove_file(head.data().join("admin_pass")).unwrap();
+    assert_refused(&mut head, "missing, with no admin_pass");
+    fs::rename(head.path("moved"), &database).unwrap();
+    head.start_again();
+    assert_eq!(head.get_from(N1, "/kickstart/a.ks").text(), "n1\n");
+}
+
+#[test]
+fn another_programs_database_is_refused() {
+    let mut head = Head::stopped("");
+    fs::create_dir(head.data()).unwrap();
+    let made = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('create table t (x)'); c.commit()";
+    let output = run(Command::new("python3")
+        .args(["-c", made])
+        .arg(head.data().join("pilotlight.db")));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_refused(&mut head, "another program's");
+}
+
+#[test]
+fn a_damaged_ledger_does_not_keep_nodes_from_booting() {
+    let (mut head, _) = head_with_database();
+    fs::write(head.data().join("ledger.db"), "this is no database\n").unwrap();
+    head.start_again();
+    assert_eq!(head.get_from(N1, "/kickstart/a.ks").text(), "n1\n");
+    assert!(head.log().contains("ledger"), "{}", head.log());
+}
+
+#[test]
+fn kill_and_start_again_keeps_everything() {
+    let mut head = Head::start();
+    head.cli(["group", "create", "gpu", "driver=nvidia"]);
+    head.cli([
+        "bootconfig",
+        "create",
+        "rocky9",
+        "repo=http://mirror/rocky9",
+    ]);
+    head.node(
+        "n1",
+        N1,
+        &["groups=gpu", "attr.rack=7", "attr._boot_config=rocky9"],
+    );
+    let local = head.path("local.ks");
+    fs::write(&local, "<n[name]> <a[rack]> <a[driver]> <root_url()>\n").unwrap();
+    head.cli(["file", "put", "dir/a.ks", local.to_str().unwrap()]);
+    let admin = json!({"name": "eve", "password": "eves-own-password"});
+    assert_eq!(head.api("POST", "/admins", Some(&admin)).status, 201);
+    let token = format!("Authorization: Bearer {}", head.token());
+    let everything = |head: &Head| {
+        let paths = [
+            "/nodes",
+            "/attribs",
+            "/bootconfigs",
+            "/admins",
+            "/cluster",
+            "/files",
+        ];
+        paths.map(|path| head.api("GET", path, None).data())
+    };
+    let before = everything(&head);
+
+    for _ in 0..3 {
+        head.kill();
+        head.start_again();
+        assert_eq!(everything(&head), before);
+        let reply = head.get_from(N1, "/kickstart/dir/a.ks");
+        assert_eq!(reply.text(), "n1 7 nvidia http://mirror/rocky9\n");
+        // A session goes on, too.
+        let url = head.url("/nodes");
+        assert_eq!(curl(["-H", &token, &url]).status, 200);
+    }
+}
+
+#[test]
+fn kill_at_any_moment_loses_no_acknowledged_change() {
+    const CHANGES: usize = 100;
+    for round in 0..3 {
+        let mut head = Head::start();
+        let killed_at =
+            usize::try_from(RandomState::new().hash_one(round) % CHANGES as u64).unwrap();
+        eprintln!("killed at change {killed_at}");
+        let (next, acknowledged) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let socket = head.socket();
+        // Two at a time, each until the head is gone.
+        let names: Vec<String> = thread::scope(|scope| {
+            let writers: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut created = Vec::new();
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            if number >= CHANGES {
+                                return created;
+                            }
+                            let name = format!("n{number}");
+                            let mac = format!("52:54:00:00:00:{number:02x}");
+                            let node = json!({"name": name, "mac": mac, "attributes": {"number": number.to_string()}});
+                            let output = run(Command::new("curl")
+                                .args(["-sS", "--max-time", "30", "--unix-socket"])
+                                .arg(&socket)
+                                .args(["-w", "%{http_code}", "-o", "/dev/null", "-d", &node.to_string()])
+                                .arg("http://localhost/api/v1/nodes"));
+                            match &output.stdout[..] {
+                                b"201" => {
+                                    created.push(name);
+                                    acknowledged.fetch_add(1, Ordering::Relaxed);
+                                }
+                                b"000" => return created,
+                                other => panic!("{}", String::from_utf8_lossy(other)),
+                            }
+                        }
+                    })
+                })
+                .collect();
+            until("enough changes are made", || {
+                (acknowledged.load(Ordering::Relaxed) >= killed_at).then_some(())
+            });
+            head.kill();
+            writers
+                .into_iter()
+                .flat_map(|writer| writer.join().unwrap())
+                .collect()
+        });
+        assert!(names.len() >= killed_at);
+
+        head.start_again();
+        let nodes = head.api("GET", "/nodes", None).data();
+        let nodes = nodes.as_object().unwrap();
+        for name in &names {
+            let node = nodes.values().find(|node| node["name"] == **name);
+            let node = node.unwrap_or_else(|| panic!("{name} was acknowledged, and is lost"));
+            assert_eq!(node["attributes"]["number"], name[1..]);
+        }
+        // At most the two that were under way are there besides.
+        assert!(
+            nodes.len() <= names.len() + 2,
+            "{} nodes, {} acknowledged",
+            nodes.len(),
+            names.len()
+        );
+        head.node("after", "127.0.0.200", &[]);
+    }
+}
+
+/// A small file system in memory, mounted until this is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None`, loudly, where nothing can be mounted.
+    fn mount(at: PathBuf, size: &str) -> Option<Self> {
+        fs::create_dir(&at).unwrap();
+        let options = format!("size={size},mode=755");
+        let output = run(Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(&at));
+        if !output.status.success() {
+            eprintln!(
+                "SKIPPED: a full disk: cannot mount one: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            return None;
+        }
+        Some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("--lazy").arg(&self.0));
+    }
+}
+
+/// Writes to a new file until there is no room for one more byte.
+fn fill(path: PathBuf) {
+    let mut filler = File::create(path).unwrap();
+    for size in [1 << 20, 1 << 12, 1] {
+        while filler.write_all(&vec![0; size]).is_ok() {}
+    }
+}
+
+#[test]
+fn on_a_full_disk_changes_are_refused_and_nodes_boot() {
+    let mut head = Head::stopped("");
+    let Some(_disk) = SmallDisk::mount(head.data(), "8M") else {
+        return;
+    };
+    head.start_again();
+    head.node("n1", N1, &["attr.rack=7"]);
+    head.put("a.ks", "<n[name]> <a[rack]>\n");
+    let filler = head.data().join("filler");
+    fill(filler.clone());
+
+    // Each change needs room; what room there may be in files that exist is used up soon.
+    let value = "x".repeat(4000);
+    let refused: Reply = until("changes are refused", || {
+        let reply = head.api(
+            "PATCH",
+            "/node/n1",
+            Some(&json!({"attributes": {"filler": value}})),
+        );
+        (reply.status != 200).then_some(reply)
+    });
+    assert_eq!(refused.status, 503, "{refused:?}");
+    let reason = refused.json()["reason"].as_str().unwrap().to_owned();
+    assert!(
+        reason.contains("full") || reason.contains("No space"),
+        "{reason}"
+    );
+    assert!(refused.header("Retry-After").is_some(), "{refused:?}");
+    let upload = head.path("upload");
+    fs::write(&upload, vec![b'x'; 100_000]).unwrap();
+    let url = "http://localhost/api/v1/files/new.ks";
+    let (socket, data) = (head.socket(), format!("@{}", upload.display()));
+    let reply = curl([
+        "--unix-socket",
+        socket.to_str().unwrap(),
+        "-X",
+        "PUT",
+        "--data-binary",
+        &data,
+        url,
+    ]);
+    assert_eq!(reply.status, 503, "{reply:?}");
+    assert!(!head.kickstarts().join("new.ks").exists());
+
+    for _ in 0..20 {
+        let reply = head.get_from(N1, "/kickstart/a.ks");
+        assert_eq!((reply.status, reply.text()), (200, "n1 7\n"));
+    }
+    assert_eq!(head.get("/healthz").status, 200);
+    let ready = head.get("/readyz");
+    assert_eq!(ready.status, 503, "{ready:?}");
+
+    // With room again, all is as before, without a restart.
+    fs::remove_file(filler).unwrap();
+    let rack = json!({"attributes": {"rack": "8"}});
+    until("changes are made again", || {
+        (head.api("PATCH", "/node/n1", Some(&rack)).status == 200).then_some(())
+    });
+    until("the head is ready again", || {
+        (head.get("/readyz").status == 200).then_some(())
+    });
+    assert_eq!(head.get_from(N1, "/kickstart/a.ks").text(), "n1 8\n");
+    head.kill();
+    head.start_again();
+    assert_eq!(head.get_from(N1, "/kickstart/a.ks").text(), "n1 8\n");
+    head.kill();
+}
