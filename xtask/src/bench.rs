@@ -1,6 +1,8 @@
 //! Measurements, each beside something well known in the same run.
 
 pub(crate) mod boot;
+pub(crate) mod state;
+
 mod api;
 mod cluster;
 mod machine;

@@ -46,11 +46,13 @@ const PROGRAMS: &[Program] = &[
         "dash",
         "ZTP scripts under the shell of small systems",
     ),
+    program("fish", "fish", "parsing the completions for fish"),
     program(
         "flock",
         "util-linux",
         "pykickstart and dracut, which several tests share",
     ),
+    program("groff", "groff-base", "setting the manual pages"),
     program(
         "nginx",
         "nginx",
@@ -78,6 +80,7 @@ const PROGRAMS: &[Program] = &[
         "full disks, and a network for virtual machines",
     ),
     program("wget", "wget", "wget as a client"),
+    program("zsh", "zsh", "parsing the completions for zsh"),
 ];
 
 /// Debian's python3 lacks what its own venv module needs; that is in this package.

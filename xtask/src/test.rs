@@ -171,6 +171,10 @@ impl Report {
                 self.summaries.push(line.to_owned());
             }
         }
+        let failed = line
+            .strip_prefix("test ")
+            .and_then(|rest| rest.strip_suffix(" ... FAILED"));
+        self.failed.extend(failed.map(str::to_owned));
         let skipped = line
             .split_once("SKIPPED: ")
             .map(|(_, what)| what.to_owned());

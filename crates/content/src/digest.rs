@@ -25,21 +25,25 @@ impl Sha256Digest {
     /// The first 32 hexadecimal digits: short enough for a log line or an `ETag`, long enough to be unique.
     #[must_use]
     pub fn revision(&self) -> String {
-        format!("{self:.32}")
+        hex(&self.0[..16])
     }
 }
 
-/// All digits, or as many as the precision asks for (`{:.32}`).
+/// All 64 digits.
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-
-        let mut text = [0; 64];
-        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
-            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-        f.pad(str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        f.pad(&hex(&self.0))
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        for nibble in [byte >> 4, byte & 15] {
+            text.push(char::from(b"0123456789abcdef"[usize::from(nibble)]));
+        }
+    }
+    text
 }
 
 impl fmt::Debug for Sha256Digest {

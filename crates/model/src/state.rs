@@ -175,7 +175,7 @@ impl ClusterState {
         let parts: Vec<_> = key.as_str().splitn(3, '/').collect();
         match parts[..] {
             ["name", kind, name] => match Kind::of_prefix(kind) {
-                Some(kind) => format!("there is already a {kind} named {name}"),
+                Some(kind) => format!("there is another {kind} named {name}"),
                 None => format!("{name} is taken"),
             },
             ["mac", mac] => format!("MAC {mac} belongs to {}", owner(self.node(mac))),
@@ -505,7 +505,7 @@ mod tests {
         for (spec, words) in [
             (
                 json!({"name": "n1", "mac": "52:54:00:00:00:02"}),
-                "already a node named n1",
+                "another node named n1",
             ),
             (
                 json!({"name": "n2", "mac": "52:54:00:00:00:01"}),

@@ -206,6 +206,12 @@ impl Global {
 
     /// The head meant: by flag, by environment, or the one on this machine.
     fn head(self) -> Result<HeadAddress, Error> {
+        // clap sees the conflict only where both stand on the same side of the command.
+        if self.head.is_some() && self.socket.is_some() {
+            return Err(Error::Usage(
+                "--head and --socket are given; one names the head".to_owned(),
+            ));
+        }
         if let Some(head) = self.head {
             return Ok(head);
         }

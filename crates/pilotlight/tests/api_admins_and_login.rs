@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
-use head::{Head, Reply, run, until};
+use head::{Head, Reply, run, skip, until};
 use serde_json::{Value, json};
 
 /// Nobody's user and group ID.
@@ -441,7 +441,7 @@ fn secrets_are_kept_hashed_and_readable_by_the_owner_alone() {
     assert_eq!(try_login(&head, "ada", "wrong horse battery").status, 401);
 
     let mut secrets = vec![
-        kept.clone().into_bytes(),
+        kept.into_bytes(),
         b"correct horse battery".into(),
         b"wrong horse battery".into(),
     ];
@@ -524,7 +524,7 @@ fn as_nobody(head: &Head, token: Option<&str>) -> u16 {
 #[test]
 fn on_the_local_socket_root_and_the_owner_need_no_token() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can ask as somebody else");
+        skip("only root can ask as somebody else");
         return;
     }
     for owner in [0, NOBODY] {

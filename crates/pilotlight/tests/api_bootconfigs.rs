@@ -29,7 +29,7 @@ fn a_boot_configuration_is_created_read_changed_and_deleted() {
     let again = head.api("POST", "/bootconfigs", Some(&rocky9()));
     assert_eq!(
         again.refusal(),
-        "409 there is already a boot configuration named rocky9"
+        "409 there is another boot configuration named rocky9"
     );
     for (body, words) in [
         (

@@ -281,7 +281,7 @@ fn each_boot_request_is_one_line_for_programs() {
     let [good, failed] =
         [&lines[0], &lines[1]].map(|line| serde_json::from_str::<Value>(line).unwrap());
     let recorded = records(&head, 2);
-    for (line, record, level) in [(good, &recorded[1], "info"), (failed, &recorded[0], "warn")] {
+    for (line, record, level) in [(good, &recorded[1], "INFO"), (failed, &recorded[0], "WARN")] {
         assert_eq!(line["level"], level);
         for (field, value) in record.as_object().unwrap() {
             assert_eq!(line[field], *value, "{field}: {line}");

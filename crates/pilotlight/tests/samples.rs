@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use head::{Head, repository, run, skipped};
+use head::{Head, repository, run, skip, skipped};
 
 const NODE: &str = "127.0.0.11";
 
@@ -135,7 +135,7 @@ fn cumulus_sh_is_a_script_whose_last_line_is_the_marker() {
     assert_success(&run(Command::new("bash").arg("-n").arg(&file)));
     match Command::new("shellcheck").arg(&file).output() {
         Ok(output) => assert_success(&output),
-        Err(error) => eprintln!("SKIPPED: shellcheck of cumulus.sh: {error}"),
+        Err(error) => skip(&format!("shellcheck of cumulus.sh: {error}")),
     }
     // No warning about the marker.
     head.log_lines("path=/api/v1/ztp/script", 1);

@@ -1,6 +1,7 @@
 //! What nodes ask for while they boot: a name, who asks, and from these the bytes to send.
 
 pub(crate) mod kickstart;
+pub(crate) mod renderings;
 pub(crate) mod values;
 pub(crate) mod ztp;
 
@@ -8,9 +9,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{BootFile, ContentError, FileName, Sha256Digest};
-use template::{IncludeError, RenderError};
+use template::{IncludeError, Missing, RenderError};
 
-use self::values::NodeValues;
+use self::{
+    renderings::{Occasion, Rendering},
+    values::NodeValues,
+};
 use crate::{
     Error,
     call::Call,
@@ -36,9 +40,8 @@ pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Er
             LastModified::of(file.modified()),
         )
     } else {
-        let rendered = render(call, &file).await?;
-        let sha256 = Sha256Digest::of(&rendered);
-        (rendered, sha256, None)
+        let rendering = rendering(call, &file).await?;
+        (rendering.bytes.clone(), rendering.sha256, None)
     };
     Ok(Delivery {
         content: Content {
@@ -65,9 +68,31 @@ pub(crate) async fn boot_file(head: &Head, name: &FileName) -> Result<Arc<BootFi
     Ok(tokio::task::spawn_blocking(move || files.load(&name)).await??)
 }
 
-async fn render(call: &Call, file: &Arc<BootFile>) -> Result<Bytes, Error> {
+/// The file with the asking node's values in it; from memory, if it was asked for before and nothing changed since.
+async fn rendering(call: &Call, file: &Arc<BootFile>) -> Result<Arc<Rendering>, Error> {
+    let renderings = &call.head.renderings;
     let values = NodeValues::of_call(call);
-    let missing = call.head.settings.missing;
+    let occasion = Occasion::new(file, &values);
+    if let Some(known) = occasion
+        .as_ref()
+        .and_then(|occasion| renderings.get(occasion))
+    {
+        return Ok(known);
+    }
+    let bytes = render(values, call.head.settings.missing, file).await?;
+    let sha256 = Sha256Digest::of(&bytes);
+    let rendering = Arc::new(Rendering { bytes, sha256 });
+    if let Some(occasion) = occasion {
+        renderings.keep(occasion, &rendering);
+    }
+    Ok(rendering)
+}
+
+async fn render(
+    values: NodeValues,
+    missing: Missing,
+    file: &Arc<BootFile>,
+) -> Result<Bytes, Error> {
     let rendered = match file.template.render(&values, missing) {
         // An included file is not in memory: where reading it may block, once more from the start.
         Err(_) if values.must_read() => {

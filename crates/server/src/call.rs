@@ -5,10 +5,11 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, header, request::Parts};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use matchit::Params;
 use model::{ClusterState, Ip, Key};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use store::StoreError;
 
 use crate::{
@@ -111,6 +112,10 @@ impl Call {
         let Some(mut body) = self.body.take() else {
             return Ok(Bytes::new());
         };
+        // Refused before it is sent, where the client says how much it will be.
+        if body.size_hint().lower() > limit {
+            return Err(Error::TooLarge(limit));
+        }
         let read = async {
             let mut bytes = BytesMut::new();
             while let Some(frame) = body.frame().await {
@@ -130,12 +135,17 @@ impl Call {
             .map_err(|_| Error::SlowBody)?
     }
 
-    /// The body as JSON.
+    /// The body, a JSON object.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        // By way of a map: serde would take a list of the fields' values for an object, too.
+        let object: Map<String, Value> = self.any_json().await?;
+        serde_json::from_value(object.into()).map_err(|error| unexpected(&error))
+    }
+
+    /// The body, JSON of any kind.
+    pub(crate) async fn any_json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
         let body = self.bytes(self.head.settings.body_limit).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            Error::Malformed(format!("the body is not what was expected: {error}"))
-        })
+        serde_json::from_slice(&body).map_err(|error| unexpected(&error))
     }
 
     /// Fails unless the request's `If-Match`, if it has one, names this revision.
@@ -169,4 +179,8 @@ impl Call {
     fn conflict(&self, key: &Key) -> Error {
         Error::Conflict(self.head.state().explain_conflict(key))
     }
+}
+
+fn unexpected(error: &serde_json::Error) -> Error {
+    Error::Malformed(format!("the body is not what was expected: {error}"))
 }

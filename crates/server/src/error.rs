@@ -86,7 +86,7 @@ impl Error {
     fn decorate(&self, mut response: Response<Body>) -> Response<Body> {
         match self {
             Self::Internal(source) => {
-                tracing::error!(error = %with_causes(source.as_ref()), "internal error")
+                tracing::error!(error = %with_causes(source.as_ref()), "internal error");
             }
             Self::TooManyTries(seconds) => return reply::retry_after(response, *seconds),
             Self::Unavailable(_) => return reply::retry_after(response, 1),

@@ -11,7 +11,10 @@ use crate::Error;
 /// # Errors
 /// It holds `..`, a NUL, or bytes that are not UTF-8.
 pub(crate) fn normalise(path: &str) -> Result<Cow<'_, str>, Error> {
-    if !path.contains(['%', '\0']) && !path.contains("//") && !path.contains("/.") {
+    let bytes = path.as_bytes();
+    let is_clean = !bytes.iter().any(|c| matches!(c, b'%' | b'\0'))
+        && !bytes.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+    if is_clean {
         return Ok(path.into());
     }
     let decoded = percent_decode_str(path)

@@ -15,6 +15,7 @@ use crate::{
     boot::{Delivery, kickstart, ztp},
     call::Call,
     health,
+    manage::objects::{Listed, Shown},
     manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, render},
     metrics, openapi,
     reply::Body,
@@ -36,13 +37,19 @@ pub(crate) enum Access {
 
 type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
+/// Finds what a node is to receive.
+pub(crate) type BootHandler = for<'a> fn(&'a Call) -> Answering<'a, Delivery>;
+
+/// Makes a whole reply.
+pub(crate) type ReplyHandler = for<'a> fn(&'a mut Call) -> Answering<'a, Response<Body>>;
+
 /// The function behind an endpoint.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
-    /// Finds what a node is to receive.
-    Boot(for<'a> fn(&'a Call) -> Answering<'a, Delivery>),
-    /// Makes the whole reply.
-    Reply(for<'a> fn(&'a mut Call) -> Answering<'a, Response<Body>>),
+    /// Of what nodes boot from; asked once it is known which node asks.
+    Boot(BootHandler),
+    /// Of everything else.
+    Reply(ReplyHandler),
 }
 
 /// The JSON schema of a body or of an answer's data.
@@ -72,6 +79,16 @@ impl Route {
 
     const fn takes<T: JsonSchema>(mut self) -> Self {
         self.takes = Some(SchemaGenerator::subschema_for::<T>);
+        self
+    }
+
+    /// Takes any of the fields of `T`.
+    const fn takes_part_of<T: JsonSchema>(mut self) -> Self {
+        self.takes = Some(|generator| {
+            let mut schema = T::json_schema(generator);
+            schema.remove("required");
+            schema
+        });
         self
     }
 
@@ -159,40 +176,40 @@ pub(crate) static ROUTES: &[Route] = &[
     public!(POST "/auth/refresh", auth::refresh, "Renew a session's tokens").takes::<Refresh>().gives::<Tokens>(),
     // Management.
     admin!(POST "/auth/logout", auth::logout, "End this session"),
-    admin!(GET "/nodes", objects::list::<NodeSpec>, "The nodes").query(LISTS),
+    admin!(GET "/nodes", objects::list::<NodeSpec>, "The nodes").query(LISTS).gives::<Listed<NodeSpec>>(),
     admin!(POST "/nodes", objects::create::<NodeSpec>, "Create a node").takes::<NodeSpec>().gives::<Uid>(),
-    admin!(GET "/node/{id}", nodes::show, "A node, by UID, name, MAC or IP").query(&["effective"]).gives::<NodeSpec>(),
-    admin!(PATCH "/node/{id}", objects::patch::<NodeSpec>, "Change some fields of a node").takes::<NodeSpec>(),
-    admin!(PUT "/node/{id}", objects::replace::<NodeSpec>, "Replace a node").takes::<NodeSpec>(),
+    admin!(GET "/node/{id}", nodes::show, "A node, by UID, name, MAC or IP").query(&["effective"]).gives::<Shown<NodeSpec>>(),
+    admin!(PATCH "/node/{id}", objects::patch::<NodeSpec>, "Change some fields of a node").takes_part_of::<NodeSpec>().gives::<Shown<NodeSpec>>(),
+    admin!(PUT "/node/{id}", objects::replace::<NodeSpec>, "Replace a node").takes::<NodeSpec>().gives::<Shown<NodeSpec>>(),
     admin!(DELETE "/node/{id}", objects::delete::<NodeSpec>, "Delete a node"),
     admin!(GET "/node/{id}/attributes", attributes::show::<NodeSpec>, "A node's own attributes").gives::<Attributes>(),
-    admin!(PATCH "/node/{id}/attributes", attributes::patch::<NodeSpec>, "Set some of a node's attributes").takes::<Attributes>(),
-    admin!(PUT "/node/{id}/attributes", attributes::replace::<NodeSpec>, "Replace all of a node's attributes").takes::<Attributes>(),
-    admin!(DELETE "/node/{id}/attributes", attributes::remove::<NodeSpec>, "Remove some of a node's attributes").takes::<Vec<String>>(),
-    admin!(GET "/attribs", objects::list::<GroupSpec>, "The attribute groups").query(LISTS),
+    admin!(PATCH "/node/{id}/attributes", attributes::patch::<NodeSpec>, "Set some of a node's attributes").takes_part_of::<Attributes>().gives::<Shown<NodeSpec>>(),
+    admin!(PUT "/node/{id}/attributes", attributes::replace::<NodeSpec>, "Replace all of a node's attributes").takes::<Attributes>().gives::<Shown<NodeSpec>>(),
+    admin!(DELETE "/node/{id}/attributes", attributes::remove::<NodeSpec>, "Remove some of a node's attributes").takes::<Vec<String>>().gives::<Shown<NodeSpec>>(),
+    admin!(GET "/attribs", objects::list::<GroupSpec>, "The attribute groups").query(LISTS).gives::<Listed<GroupSpec>>(),
     admin!(POST "/attribs", objects::create::<GroupSpec>, "Create an attribute group").takes::<GroupSpec>().gives::<Uid>(),
-    admin!(GET "/attrib/{id}", objects::show::<GroupSpec>, "An attribute group").gives::<GroupSpec>(),
-    admin!(PATCH "/attrib/{id}", objects::patch::<GroupSpec>, "Change some fields of a group").takes::<GroupSpec>(),
-    admin!(PUT "/attrib/{id}", objects::replace::<GroupSpec>, "Replace a group").takes::<GroupSpec>(),
+    admin!(GET "/attrib/{id}", objects::show::<GroupSpec>, "An attribute group").gives::<Shown<GroupSpec>>(),
+    admin!(PATCH "/attrib/{id}", objects::patch::<GroupSpec>, "Change some fields of a group").takes_part_of::<GroupSpec>().gives::<Shown<GroupSpec>>(),
+    admin!(PUT "/attrib/{id}", objects::replace::<GroupSpec>, "Replace a group").takes::<GroupSpec>().gives::<Shown<GroupSpec>>(),
     admin!(DELETE "/attrib/{id}", objects::delete::<GroupSpec>, "Delete a group that no node is in"),
     admin!(GET "/attrib/{id}/attributes", attributes::show::<GroupSpec>, "A group's attributes").gives::<Attributes>(),
-    admin!(PATCH "/attrib/{id}/attributes", attributes::patch::<GroupSpec>, "Set some of a group's attributes").takes::<Attributes>(),
-    admin!(PUT "/attrib/{id}/attributes", attributes::replace::<GroupSpec>, "Replace all of a group's attributes").takes::<Attributes>(),
-    admin!(DELETE "/attrib/{id}/attributes", attributes::remove::<GroupSpec>, "Remove some of a group's attributes").takes::<Vec<String>>(),
-    admin!(GET "/bootconfigs", objects::list::<BootConfigSpec>, "The boot configurations").query(LISTS),
+    admin!(PATCH "/attrib/{id}/attributes", attributes::patch::<GroupSpec>, "Set some of a group's attributes").takes_part_of::<Attributes>().gives::<Shown<GroupSpec>>(),
+    admin!(PUT "/attrib/{id}/attributes", attributes::replace::<GroupSpec>, "Replace all of a group's attributes").takes::<Attributes>().gives::<Shown<GroupSpec>>(),
+    admin!(DELETE "/attrib/{id}/attributes", attributes::remove::<GroupSpec>, "Remove some of a group's attributes").takes::<Vec<String>>().gives::<Shown<GroupSpec>>(),
+    admin!(GET "/bootconfigs", objects::list::<BootConfigSpec>, "The boot configurations").query(LISTS).gives::<Listed<BootConfigSpec>>(),
     admin!(POST "/bootconfigs", objects::create::<BootConfigSpec>, "Create a boot configuration").takes::<BootConfigSpec>().gives::<Uid>(),
-    admin!(GET "/bootconfig/{id}", objects::show::<BootConfigSpec>, "A boot configuration").gives::<BootConfigSpec>(),
-    admin!(PATCH "/bootconfig/{id}", objects::patch::<BootConfigSpec>, "Change some fields of a boot configuration").takes::<BootConfigSpec>(),
-    admin!(PUT "/bootconfig/{id}", objects::replace::<BootConfigSpec>, "Replace a boot configuration").takes::<BootConfigSpec>(),
+    admin!(GET "/bootconfig/{id}", objects::show::<BootConfigSpec>, "A boot configuration").gives::<Shown<BootConfigSpec>>(),
+    admin!(PATCH "/bootconfig/{id}", objects::patch::<BootConfigSpec>, "Change some fields of a boot configuration").takes_part_of::<BootConfigSpec>().gives::<Shown<BootConfigSpec>>(),
+    admin!(PUT "/bootconfig/{id}", objects::replace::<BootConfigSpec>, "Replace a boot configuration").takes::<BootConfigSpec>().gives::<Shown<BootConfigSpec>>(),
     admin!(DELETE "/bootconfig/{id}", objects::delete::<BootConfigSpec>, "Delete a boot configuration"),
-    admin!(GET "/admins", objects::list::<AdminSpec>, "The administrators").query(LISTS),
+    admin!(GET "/admins", objects::list::<AdminSpec>, "The administrators").query(LISTS).gives::<Listed<admins::AdminView>>(),
     admin!(POST "/admins", admins::create, "Create an administrator").takes::<admins::AdminBody>().gives::<Uid>(),
-    admin!(GET "/admin/{id}", objects::show::<AdminSpec>, "An administrator"),
-    admin!(PATCH "/admin/{id}", admins::patch, "Change an administrator; a new password ends their sessions").takes::<admins::AdminBody>(),
-    admin!(PUT "/admin/{id}", admins::replace, "Replace an administrator").takes::<admins::AdminBody>(),
+    admin!(GET "/admin/{id}", objects::show::<AdminSpec>, "An administrator").gives::<Shown<admins::AdminView>>(),
+    admin!(PATCH "/admin/{id}", admins::patch, "Change an administrator; a new password ends their sessions").takes_part_of::<admins::AdminBody>().gives::<Shown<admins::AdminView>>(),
+    admin!(PUT "/admin/{id}", admins::replace, "Replace an administrator").takes::<admins::AdminBody>().gives::<Shown<admins::AdminView>>(),
     admin!(DELETE "/admin/{id}", objects::delete::<AdminSpec>, "Delete an administrator, but never the last one"),
     admin!(GET "/cluster", cluster::show, "What holds for the whole cluster").gives::<cluster::ClusterView>(),
-    admin!(PATCH "/cluster", cluster::patch, "Change the cluster's name, domain or default group").takes::<cluster::ClusterBody>(),
+    admin!(PATCH "/cluster", cluster::patch, "Change the cluster's name, domain or default group").takes::<cluster::ClusterBody>().gives::<cluster::ClusterView>(),
     admin!(GET "/files", files::list, "The boot files").query(&["name", "limit", "cursor"]),
     admin!(GET "/files/{*name}", files::show, "A boot file as it is stored"),
     admin!(PUT "/files/{*name}", files::put, "Store a boot file: the raw bytes are the body"),

@@ -17,14 +17,13 @@ use crate::{
     audit::Event,
     auth,
     base_url::BASE_PATH,
-    boot::Delivery,
     call::Call,
     head::Head,
     ledger::{Fetch, How, Recognised},
     listen::{self, Answer, Connection, Peer},
     path,
     reply::{self, Body},
-    routes::{self, Access, Handler, ROUTES, Route},
+    routes::{self, Access, BootHandler, Handler, ROUTES, ReplyHandler, Route},
 };
 
 /// The longest a boot client waits for its first byte: after this, a 503 does it more good than silence.
@@ -129,10 +128,7 @@ impl Service {
         &self,
         call: &mut Call,
         route: &Route,
-        handler: for<'a> fn(
-            &'a mut Call,
-        )
-            -> futures_util::future::BoxFuture<'a, Result<Response<Body>, Error>>,
+        handler: ReplyHandler,
     ) -> Result<Response<Body>, Error> {
         match route.access {
             Access::Admin => {
@@ -165,10 +161,7 @@ impl Service {
         &self,
         mut call: Call,
         route: &Route,
-        handler: for<'a> fn(
-            &'a Call,
-        )
-            -> futures_util::future::BoxFuture<'a, Result<Delivery, Error>>,
+        handler: BootHandler,
         began: Instant,
     ) -> Answer<Body> {
         let delivery = match self.recognise(&mut call) {

@@ -17,6 +17,7 @@ use crate::{
 /// What a node reports. Keys it reported before and does not name now stay as they are.
 #[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "StatusReport")]
 pub(crate) struct Report {
     /// How it is, for `<s[NAME]>`.
     #[serde(default)]

@@ -13,14 +13,20 @@ pub(crate) struct Api(BufReader<UnixStream>);
 
 impl Api {
     pub(crate) fn connect(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("cannot connect to {}", socket.display()))?;
+        let stream = UnixStream::connect(socket)
+            .with_context(|| format!("cannot connect to {}", socket.display()))?;
         Ok(Self(BufReader::new(stream)))
     }
 
     /// Sends a body, and waits for an answer that says it was taken.
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Result<()> {
-        let head = format!("{method} /api/v1{path} HTTP/1.1\r\nHost: head\r\nContent-Length: {}\r\n\r\n", body.len());
-        self.0.get_mut().write_all(&[head.as_bytes(), body].concat())?;
+        let head = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: head\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.0
+            .get_mut()
+            .write_all(&[head.as_bytes(), body].concat())?;
         let mut status = String::new();
         self.0.read_line(&mut status)?;
         let mut length = 0;
@@ -36,7 +42,12 @@ impl Api {
         let mut answer = vec![0; length];
         self.0.read_exact(&mut answer)?;
         let is_taken = status.starts_with("HTTP/1.1 20");
-        ensure!(is_taken, "{method} {path}: {}{}", status, String::from_utf8_lossy(&answer));
+        ensure!(
+            is_taken,
+            "{method} {path}: {}{}",
+            status,
+            String::from_utf8_lossy(&answer)
+        );
         Ok(())
     }
 }

@@ -62,8 +62,14 @@ pub(crate) fn run() -> Result<()> {
     let at_rest = head.process().resident()?;
     let rendered = storm::fetch(head.port(), 0)?;
     let nginx = Nginx::start(&directory.0, cluster::PATH, &rendered)?;
-    ensure!(storm::fetch(nginx.port(), 0)? == rendered, "nginx does not serve the rendered bytes");
-    let servers = [("nginx", nginx.port(), nginx.process()), ("Pilotlight", head.port(), head.process())];
+    ensure!(
+        storm::fetch(nginx.port(), 0)? == rendered,
+        "nginx does not serve the rendered bytes"
+    );
+    let servers = [
+        ("nginx", nginx.port(), nginx.process()),
+        ("Pilotlight", head.port(), head.process()),
+    ];
 
     let recorder = head.recorder()?;
     let mut loads = Vec::new();
@@ -85,10 +91,20 @@ pub(crate) fn run() -> Result<()> {
     let peak = head.process().peak()?;
     head.stop()?;
 
-    let report = Report { rendered: rendered.len(), at_rest, peak, starts, loads, recorder, storms };
+    let report = Report {
+        rendered: rendered.len(),
+        at_rest,
+        peak,
+        starts,
+        loads,
+        recorder,
+        storms,
+    };
     let text = report.text()?;
     println!("\n{text}");
-    let path = root.join("bench/results").join(format!("boot-{}.md", machine::slug()));
+    let path = root
+        .join("bench/results")
+        .join(format!("boot-{}.md", machine::slug()));
     fs::create_dir_all(root.join("bench/results"))?;
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     println!("written to {}", path.display());
@@ -161,10 +177,38 @@ impl Report {
                  `wrk -t{addresses} -c{CONNECTIONS} -d{}s --latency`, each round as other nodes\n\n{HEADINGS}",
                 ROUND.as_secs(),
             )?;
-            row(&mut text, "requests/s", nginx, pilotlight, |outcome| outcome.rate, 0)?;
-            row(&mut text, "p50, ms", nginx, pilotlight, |outcome| milliseconds(outcome.p50), 2)?;
-            row(&mut text, "p99, ms", nginx, pilotlight, |outcome| milliseconds(outcome.p99), 2)?;
-            row(&mut text, "CPU µs a request", nginx, pilotlight, |outcome| outcome.cpu_micros, 1)?;
+            row(
+                &mut text,
+                "requests/s",
+                nginx,
+                pilotlight,
+                |outcome| outcome.rate,
+                0,
+            )?;
+            row(
+                &mut text,
+                "p50, ms",
+                nginx,
+                pilotlight,
+                |outcome| milliseconds(outcome.p50),
+                2,
+            )?;
+            row(
+                &mut text,
+                "p99, ms",
+                nginx,
+                pilotlight,
+                |outcome| milliseconds(outcome.p99),
+                2,
+            )?;
+            row(
+                &mut text,
+                "CPU µs a request",
+                nginx,
+                pilotlight,
+                |outcome| outcome.cpu_micros,
+                1,
+            )?;
         }
         let [nginx, pilotlight] = &self.storms;
         write!(
@@ -173,10 +217,38 @@ impl Report {
              Nothing was rendered before: the cluster changes between two rounds.\n\n{HEADINGS}",
             storm::AT_ONCE,
         )?;
-        row(&mut text, "requests/s", nginx, pilotlight, |storm| storm.rate, 0)?;
-        row(&mut text, "p50, ms", nginx, pilotlight, |storm| milliseconds(storm.p50), 2)?;
-        row(&mut text, "p99, ms", nginx, pilotlight, |storm| milliseconds(storm.p99), 2)?;
-        row(&mut text, "CPU µs a request", nginx, pilotlight, |storm| storm.cpu_micros, 1)?;
+        row(
+            &mut text,
+            "requests/s",
+            nginx,
+            pilotlight,
+            |storm| storm.rate,
+            0,
+        )?;
+        row(
+            &mut text,
+            "p50, ms",
+            nginx,
+            pilotlight,
+            |storm| milliseconds(storm.p50),
+            2,
+        )?;
+        row(
+            &mut text,
+            "p99, ms",
+            nginx,
+            pilotlight,
+            |storm| milliseconds(storm.p99),
+            2,
+        )?;
+        row(
+            &mut text,
+            "CPU µs a request",
+            nginx,
+            pilotlight,
+            |storm| storm.cpu_micros,
+            1,
+        )?;
         write!(
             text,
             "\n## Pilotlight alone, with {NODES} nodes\n\n\
@@ -208,7 +280,10 @@ fn row<T>(
 ) -> Result<()> {
     let (nginx, pilotlight) = (median(nginx, value), median(pilotlight, value));
     let ratio = pilotlight / nginx;
-    writeln!(text, "| {name} | {nginx:.decimals$} | {pilotlight:.decimals$} | {ratio:.2} |")?;
+    writeln!(
+        text,
+        "| {name} | {nginx:.decimals$} | {pilotlight:.decimals$} | {ratio:.2} |"
+    )?;
     Ok(())
 }
 

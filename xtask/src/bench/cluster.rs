@@ -23,7 +23,9 @@ pub(crate) fn address(node: usize) -> Ipv4Addr {
 
 /// The addresses of `count` nodes from `first` on.
 pub(crate) fn addresses(first: usize, count: usize) -> Vec<Ipv4Addr> {
-    (first..first + count).map(|node| address(node % NODES)).collect()
+    (first..first + count)
+        .map(|node| address(node % NODES))
+        .collect()
 }
 
 /// The name of a node, which its kickstart begins with.
@@ -34,21 +36,35 @@ pub(crate) fn name(node: usize) -> String {
 /// Creates the cluster.
 pub(crate) fn create(socket: &Path) -> Result<()> {
     let mut api = Api::connect(socket)?;
-    let mut post = |path: &str, object: serde_json::Value| api.send("POST", path, object.to_string().as_bytes());
-    post("/bootconfigs", json!({"name": "rocky9", "kickstart": "boot.ks", "repo": "http://mirror.example/rocky/9/BaseOS/x86_64/os/"}))?;
-    post("/attribs", json!({"name": "site", "attributes": {
-        "netmask": "255.255.0.0", "gateway": "10.1.0.1", "nameserver": "10.1.0.2", "ntp": "10.1.0.3",
-        "rootpw": "$6$rounds=4096$0123456789abcdef$0123456789012345678901234567890123456789012345678901234567890123456789012345678901234",
-    }}))?;
-    post("/attribs", json!({"name": "compute", "attributes": {
-        "_boot_config": "rocky9", "cmdline": "console=ttyS0,115200 iommu=pt", "disk": "nvme0n1",
-    }}))?;
+    let mut post = |path: &str, object: serde_json::Value| {
+        api.send("POST", path, object.to_string().as_bytes())
+    };
+    post(
+        "/bootconfigs",
+        json!({"name": "rocky9", "kickstart": "boot.ks", "repo": "http://mirror.example/rocky/9/BaseOS/x86_64/os/"}),
+    )?;
+    post(
+        "/attribs",
+        json!({"name": "site", "attributes": {
+            "netmask": "255.255.0.0", "gateway": "10.1.0.1", "nameserver": "10.1.0.2", "ntp": "10.1.0.3",
+            "rootpw": "$6$rounds=4096$0123456789abcdef$0123456789012345678901234567890123456789012345678901234567890123456789012345678901234",
+        }}),
+    )?;
+    post(
+        "/attribs",
+        json!({"name": "compute", "attributes": {
+            "_boot_config": "rocky9", "cmdline": "console=ttyS0,115200 iommu=pt", "disk": "nvme0n1",
+        }}),
+    )?;
     for node in 0..NODES {
         let [.., high, low] = node.to_be_bytes();
-        post("/nodes", json!({
-            "name": name(node), "mac": format!("52:54:00:00:{high:02x}:{low:02x}"), "ip": address(node), "index": node,
-            "groups": ["site", "compute"], "attributes": {"rack": format!("r{:03}", node / 40)},
-        }))?;
+        post(
+            "/nodes",
+            json!({
+                "name": name(node), "mac": format!("52:54:00:00:{high:02x}:{low:02x}"), "ip": address(node), "index": node,
+                "groups": ["site", "compute"], "attributes": {"rack": format!("r{:03}", node / 40)},
+            }),
+        )?;
     }
     api.send("PUT", "/files/boot.ks", KICKSTART)
 }
@@ -65,7 +81,10 @@ mod tests {
 
     #[test]
     fn the_kickstart_has_twenty_forms() {
-        let forms = KICKSTART.windows(2).filter(|pair| matches!(pair, b"]>" | b")>" | b"]|")).count();
+        let forms = KICKSTART
+            .windows(2)
+            .filter(|pair| matches!(*pair, b"]>" | b")>" | b"]|"))
+            .count();
         assert_eq!(forms, 20);
     }
 

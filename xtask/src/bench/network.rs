@@ -22,13 +22,20 @@ pub(crate) fn run_in_own() -> Result<()> {
     let is_root = rustix::process::geteuid().is_root();
     let status = Command::new("unshare")
         // Whoever is not root is it inside, which is enough to set up the network there.
-        .args(if is_root { &["--net"][..] } else { &["--net", "--user", "--map-root-user"] })
+        .args(if is_root {
+            &["--net"][..]
+        } else {
+            &["--net", "--user", "--map-root-user"]
+        })
         .args(["sh", "-c", SET_UP, "sh"])
         .arg(env::current_exe()?)
         .args(env::args_os().skip(1))
         .env(INSIDE, "1")
         .status()
         .context("cannot run unshare (Debian package util-linux)")?;
-    ensure!(status.success(), "the measurement failed ({status}); it needs network namespaces and ip (Debian package iproute2)");
+    ensure!(
+        status.success(),
+        "the measurement failed ({status}); it needs network namespaces and ip (Debian package iproute2)"
+    );
     Ok(())
 }

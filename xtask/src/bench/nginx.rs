@@ -25,7 +25,10 @@ pub(crate) struct Nginx(Process);
 impl Nginx {
     /// Fails unless nginx is installed.
     pub(crate) fn require() -> Result<()> {
-        ensure!(programs::find("nginx").is_some(), "nginx is not installed (Debian package nginx-light)");
+        ensure!(
+            programs::find("nginx").is_some(),
+            "nginx is not installed (Debian package nginx-light)"
+        );
         Ok(())
     }
 
@@ -49,7 +52,10 @@ impl Nginx {
         while TcpStream::connect(("127.0.0.1", PORT)).is_err() {
             if began.elapsed() > PATIENCE {
                 process.stop()?;
-                bail!("nginx does not start: {}", fs::read_to_string(directory.join("error.log")).unwrap_or_default());
+                bail!(
+                    "nginx does not start: {}",
+                    fs::read_to_string(directory.join("error.log")).unwrap_or_default()
+                );
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -68,7 +74,11 @@ impl Nginx {
 fn text(directory: &Path) -> String {
     let directory = directory.display();
     // The workers' user must be able to read a directory that is private to whoever measures.
-    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    let user = if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
     format!(
         "{user}
 daemon off;

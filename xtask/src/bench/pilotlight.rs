@@ -41,7 +41,12 @@ impl Head {
         let began = Instant::now();
         let mut child = Command::new(binary)
             .args(["serve", "--listen", &format!("0.0.0.0:{PORT}")])
-            .args([Path::new("--config"), &configuration, Path::new("--data"), &data])
+            .args([
+                Path::new("--config"),
+                &configuration,
+                Path::new("--data"),
+                &data,
+            ])
             .stdout(Stdio::piped())
             .stderr(File::create(&log)?)
             .spawn()
@@ -51,10 +56,21 @@ impl Head {
         let mut line = String::new();
         BufReader::new(output).read_line(&mut line)?;
         let listening = began.elapsed();
-        ensure!(line.starts_with("listening on "), "the head does not start: {}", fs::read_to_string(log)?);
+        ensure!(
+            line.starts_with("listening on "),
+            "the head does not start: {}",
+            fs::read_to_string(log)?
+        );
         storm::get(PORT, 0, "/healthz")?;
-        let start = Start { listening, answered: began.elapsed() };
-        Ok(Self { process, socket: data.join("api.sock"), start })
+        let start = Start {
+            listening,
+            answered: began.elapsed(),
+        };
+        Ok(Self {
+            process,
+            socket: data.join("api.sock"),
+            start,
+        })
     }
 
     pub(crate) fn port(&self) -> u16 {

@@ -25,7 +25,8 @@ impl Process {
     /// The CPU time that it and its children have used. Linux counts it in hundredths of a second.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         let id = self.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let children =
+            fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
         let mut cpu = cpu_of(&format!("/proc/{id}/stat"))?;
         for child in children.split_whitespace() {
             cpu += cpu_of(&format!("/proc/{child}/stat"))?;
@@ -82,7 +83,9 @@ impl Drop for Process {
 
 fn cpu_of(path: &str) -> Result<Duration> {
     let stat = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-    ticks(&stat).map(|ticks| Duration::from_millis(10 * ticks)).with_context(|| format!("{path} has no times"))
+    ticks(&stat)
+        .map(|ticks| Duration::from_millis(10 * ticks))
+        .with_context(|| format!("{path} has no times"))
 }
 
 /// User and system time of a line of `/proc/PID/stat`: fields 14 and 15, where the second is a name in parentheses that

@@ -41,10 +41,17 @@ pub(crate) fn run(port: u16, server: &Process) -> Result<Storm> {
                 let began = Instant::now();
                 fetch(port, node).map(|_| began.elapsed())
             };
-            scope.spawn(move || (first..NODES).step_by(AT_ONCE).map(timed).collect::<Result<Vec<_>>>())
+            scope.spawn(move || {
+                (first..NODES)
+                    .step_by(AT_ONCE)
+                    .map(timed)
+                    .collect::<Result<Vec<_>>>()
+            })
         };
         let shares: Vec<_> = (0..AT_ONCE).map(share).collect();
-        let outcomes = shares.into_iter().map(|share| share.join().map_err(|_| anyhow!("a client panicked"))?);
+        let outcomes = shares
+            .into_iter()
+            .map(|share| share.join().map_err(|_| anyhow!("a client panicked"))?);
         outcomes.collect::<Result<Vec<_>>>()
     })?
     .concat();
@@ -70,10 +77,22 @@ pub(crate) fn get(port: u16, node: usize, path: &str) -> Result<Vec<u8>> {
     let address = cluster::address(node);
     let mut stream = TcpStream::connect((address, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::with_capacity(8192);
-    stream.read_to_end(&mut answer).with_context(|| format!("{address} got no answer"))?;
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("the answer has no end of its header")?;
-    ensure!(answer.starts_with(b"HTTP/1.1 200"), "{address} got {}", String::from_utf8_lossy(&answer));
+    stream
+        .read_to_end(&mut answer)
+        .with_context(|| format!("{address} got no answer"))?;
+    let end = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .context("the answer has no end of its header")?;
+    ensure!(
+        answer.starts_with(b"HTTP/1.1 200"),
+        "{address} got {}",
+        String::from_utf8_lossy(&answer)
+    );
     Ok(answer.split_off(end + 4))
 }

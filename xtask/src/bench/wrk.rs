@@ -9,7 +9,10 @@ use crate::programs;
 
 /// Fails unless wrk is installed.
 pub(crate) fn require() -> Result<()> {
-    ensure!(programs::find("wrk").is_some(), "wrk is not installed (Debian package wrk)");
+    ensure!(
+        programs::find("wrk").is_some(),
+        "wrk is not installed (Debian package wrk)"
+    );
     Ok(())
 }
 
@@ -46,12 +49,19 @@ impl Load {
             .arg(format!("-d{}s", self.time.as_secs()))
             .args(["--latency", "--script"])
             .arg(&script)
-            .arg(format!("http://{}:{}{}", self.addresses[0], self.port, self.path))
+            .arg(format!(
+                "http://{}:{}{}",
+                self.addresses[0], self.port, self.path
+            ))
             .output()
             .context("cannot run wrk")?;
         let cpu = server.cpu()?.saturating_sub(before);
         let text = String::from_utf8_lossy(&output.stdout);
-        ensure!(output.status.success(), "wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "wrk failed: {text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         read(&text, cpu).with_context(|| format!("wrk says what is not expected:\n{text}"))
     }
 
@@ -74,8 +84,14 @@ fn read(text: &str, cpu: Duration) -> Option<Outcome> {
     if text.contains("Non-2xx") || text.contains("Socket errors") {
         return None;
     }
-    let after = |label: &str| text.lines().find_map(|line| line.trim().strip_prefix(label)).map(str::trim);
-    let requests: f64 = text.lines().find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())?;
+    let after = |label: &str| {
+        text.lines()
+            .find_map(|line| line.trim().strip_prefix(label))
+            .map(str::trim)
+    };
+    let requests: f64 = text
+        .lines()
+        .find_map(|line| line.trim().split_once(" requests in ")?.0.parse().ok())?;
     Some(Outcome {
         rate: after("Requests/sec:")?.parse().ok()?,
         p50: time(after("50%")?)?,
@@ -98,8 +114,16 @@ fn time(text: &str) -> Option<Duration> {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rate, p50, p99, cpu_micros } = self;
-        write!(f, "{rate:>7.0} requests/s, p50 {p50:?}, p99 {p99:?}, {cpu_micros:.1} µs of CPU a request")
+        let Self {
+            rate,
+            p50,
+            p99,
+            cpu_micros,
+        } = self;
+        write!(
+            f,
+            "{rate:>7.0} requests/s, p50 {p50:?}, p99 {p99:?}, {cpu_micros:.1} µs of CPU a request"
+        )
     }
 }
 
@@ -125,8 +149,12 @@ Transfer/sec:    159.69MB
     #[test]
     fn what_wrk_says_is_understood() {
         let outcome = read(SAID, Duration::from_millis(3200));
-        let expected =
-            Outcome { rate: 39900.25, p50: Duration::from_micros(1320), p99: Duration::from_micros(670), cpu_micros: 20.0 };
+        let expected = Outcome {
+            rate: 39900.25,
+            p50: Duration::from_micros(1320),
+            p99: Duration::from_micros(670),
+            cpu_micros: 20.0,
+        };
         assert_eq!(outcome, Some(expected));
     }
 

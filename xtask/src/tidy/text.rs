@@ -47,7 +47,10 @@ pub(super) fn check_machine_paths(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &repository.files {
         // Boot files and the manual speak of other machines, where people and root do have a home.
-        let is_of_others = file.path.starts_with("assets/") || file.path.starts_with("docs/");
+        let is_of_others = ["assets/", "docs/"]
+            .iter()
+            .any(|place| file.path.starts_with(place))
+            || file.path.ends_with(".ks");
         let directories: &[_] = if is_of_others {
             &["work"]
         } else {

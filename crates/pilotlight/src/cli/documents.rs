@@ -43,7 +43,8 @@ impl Man {
                 .map_err(|error| Error::file("write the pages into", &directory, error));
         }
         let mut page = Vec::new();
-        clap_mangen::Man::new(Cli::command())
+        // As in the pages of all commands: `help` has no page.
+        clap_mangen::Man::new(Cli::command().disable_help_subcommand(true))
             .render(&mut page)
             .map_err(anyhow::Error::from)?;
         output.bytes(&page)

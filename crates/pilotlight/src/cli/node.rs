@@ -187,11 +187,11 @@ impl Groups {
         change: impl Fn(Vec<String>, &[String]) -> Vec<String>,
     ) -> Result<(), Error> {
         let path = NODES.path(&self.node);
-        let mut groups = Vec::new();
+        let mut names = Vec::new();
         for group in &self.groups {
+            // A node has its groups by name; those given may be UIDs, or misspelt.
             let ask = Ask::get(format!("/attrib/{}", escaped(group)));
-            // A node names its groups; here they may be misspelt, or named by UID.
-            groups.push(cell(&session.client.ask(ask).await?.data["name"]));
+            names.push(cell(&session.client.ask(ask).await?.data["name"]));
         }
         let mut tries = 0;
         loop {
@@ -199,7 +199,7 @@ impl Groups {
             let node = session.client.ask(Ask::get(&path)).await?;
             let groups = node.data["groups"].as_array();
             let before: Vec<String> = groups.into_iter().flatten().map(cell).collect();
-            let after = change(before.clone(), &groups);
+            let after = change(before.clone(), &names);
             if after == before {
                 let sentence = format!("node {} is as it was", self.node);
                 return session.output.done(&node.data, None, &sentence);

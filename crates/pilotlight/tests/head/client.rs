@@ -1,7 +1,7 @@
 //! Who asks a head: curl, bare sockets, and other programs.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, Output, Stdio};
 
@@ -83,6 +83,27 @@ impl Head {
         stream.read_to_end(&mut answer).unwrap();
         answer
     }
+
+    /// The one answer to this request, as it is on the wire.
+    pub(crate) fn ask_raw(&self, request: impl AsRef<[u8]>) -> Reply {
+        let to_head = request.as_ref().starts_with(b"HEAD");
+        let answer = self.exchange(request);
+        let (reply, rest) = Reply::parse(&answer, to_head);
+        assert_eq!(String::from_utf8_lossy(rest), "", "more than one answer");
+        reply
+    }
+}
+
+/// A GET as HTTP/1.1 has it, with more header lines.
+pub(crate) fn get_request(path: &str, lines: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: head\r\n{lines}\r\n")
+}
+
+/// Reads, without a word more, until the head closes.
+pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
 }
 
 /// Runs curl, which is expected to get an answer, whatever its status. The path goes out as it is written.
@@ -117,11 +138,18 @@ pub(crate) fn run(command: &mut Command) -> Output {
     started.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
 }
 
+/// Says that something cannot be tested on this machine, past the capture of the test runner.
+pub(crate) fn skip(what: &str) {
+    // Where even this cannot be said, nobody listens.
+    let _ = writeln!(io::stderr(), "SKIPPED: {what}");
+}
+
 /// Whether a harness script said that it cannot run on this machine; then this is said loudly, too.
 pub(crate) fn skipped(output: &Output) -> bool {
     let skipped = output.status.code() == Some(77);
     if skipped {
-        eprintln!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+        let said = String::from_utf8_lossy(&output.stderr);
+        skip(said.trim_end().trim_start_matches("SKIPPED: "));
     }
     skipped
 }

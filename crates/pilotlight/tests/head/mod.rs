@@ -18,6 +18,7 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
 mod client;
+mod command_line;
 mod management;
 mod patience;
 mod reply;
@@ -30,7 +31,8 @@ use std::process::{Child, Command, ExitStatus, Output};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use client::{curl, run, skipped};
+pub(crate) use client::{curl, get_request, read_to_end, run, skip, skipped};
+pub(crate) use command_line::ended;
 pub(crate) use patience::{DEADLINE, until};
 pub(crate) use reply::Reply;
 
@@ -110,7 +112,12 @@ impl Head {
         let process = self.process.as_mut().unwrap();
         let status = until("the head ends or listens", || {
             let ended = process.try_wait().unwrap();
-            let listens = || fs::metadata(self.directory.path().join("stdout")).unwrap().len() > 0;
+            let listens = || {
+                fs::metadata(self.directory.path().join("stdout"))
+                    .unwrap()
+                    .len()
+                    > 0
+            };
             ended.map(Some).or_else(|| listens().then_some(None))
         });
         self.kill();

@@ -378,7 +378,7 @@ mod tests {
             (
                 notices
                     .into_iter()
-                    .map(|line| line.split_once(' ').unwrap().1.to_owned())
+                    .map(|line| line.split_once(' ').unwrap().1.trim_start().to_owned())
                     .collect(),
                 fetches.len(),
             )

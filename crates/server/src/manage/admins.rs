@@ -26,6 +26,14 @@ pub(crate) struct AdminBody {
     password: String,
 }
 
+/// An administrator as a client sees one.
+#[derive(schemars::JsonSchema)]
+#[allow(dead_code, reason = "views are made as JSON")]
+pub(crate) struct AdminView {
+    name: model::Name,
+    description: Option<String>,
+}
+
 impl Resource for AdminSpec {
     const FILTERS: &'static [&'static str] = &["name", "description"];
 

@@ -36,7 +36,7 @@ pub(crate) async fn replace<R: Resource>(call: &mut Call) -> Result<Response<Bod
 
 /// Takes one name or a list of them. A name that is not there is an error: it may be misspelt.
 pub(crate) async fn remove<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
-    let names = match call.json().await? {
+    let names = match call.any_json().await? {
         Value::String(name) => vec![name],
         names => serde_json::from_value::<Vec<String>>(names)
             .map_err(|_| Error::Malformed("the body is not a list of attribute names".into()))?,

@@ -3,6 +3,7 @@
 use http::Response;
 use serde_json::json;
 
+use super::list;
 use crate::{
     Error,
     call::Call,
@@ -32,7 +33,7 @@ pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
         since: query.value("since")?,
         until: query.value("until")?,
         status: query.value("status")?,
-        limit: query.value("limit")?.unwrap_or(Filter::default().limit),
+        limit: list::limit(call, Filter::default().limit, Filter::MOST)?,
         position,
     };
     let ledger = call.head.ledger.clone();

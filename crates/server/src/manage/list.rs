@@ -19,12 +19,7 @@ pub(crate) fn page<T>(
     name: impl Fn(&T) -> String,
     shown: impl Fn(T) -> (String, Value),
 ) -> Result<Response<Body>, Error> {
-    let limit = call.query.value::<usize>("limit")?.unwrap_or(PAGE);
-    if limit == 0 || limit > LONGEST_PAGE {
-        return Err(Error::Malformed(format!(
-            "limit={limit}: from 1 to {LONGEST_PAGE}"
-        )));
-    }
+    let limit = limit(call, PAGE, LONGEST_PAGE)?;
     let mut items = items.peekable();
     let mut data = Map::new();
     while let Some(item) = items.next() {
@@ -36,4 +31,12 @@ pub(crate) fn page<T>(
         }
     }
     Ok(envelope::data(data))
+}
+
+/// How many items the request wants at most: `usual` when it does not say.
+pub(super) fn limit(call: &Call, usual: usize, most: usize) -> Result<usize, Error> {
+    match call.query.value("limit")?.unwrap_or(usual) {
+        limit if (1..=most).contains(&limit) => Ok(limit),
+        limit => Err(Error::Malformed(format!("limit={limit}: from 1 to {most}"))),
+    }
 }

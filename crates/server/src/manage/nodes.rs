@@ -57,10 +57,10 @@ impl Resource for NodeSpec {
     }
 
     fn show(state: &ClusterState, view: &mut Map<String, Value>) {
-        let name = |uid: &Value| match state.groups.find(uid.as_str()?) {
-            Some(group) => Some(Value::from(group.name.as_str())),
-            // Deleted under the node by another head's hand in the same moment: it counts for nothing.
-            None => None,
+        let name = |uid: &Value| {
+            // A group deleted under the node, by another head's hand in the same moment, counts for nothing.
+            let group = state.groups.find(uid.as_str()?)?;
+            Some(Value::from(group.name.as_str()))
         };
         let groups = view.get("groups").and_then(Value::as_array);
         let names: Vec<Value> = groups.into_iter().flatten().filter_map(name).collect();

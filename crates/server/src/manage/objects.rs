@@ -3,10 +3,10 @@
 //! PATCH merges into the object as a PUT of it would be written (RFC 7396), so creating, changing and replacing all end
 //! in the same parsing and the same checks.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use http::Response;
-use model::{ClusterState, Collection, Name, Object, Spec, Transaction, creation};
+use model::{ClusterState, Collection, Name, Object, Revision, Spec, Transaction, Uid, creation};
 use serde_json::{Map, Value};
 use store::StoreError;
 
@@ -65,6 +65,21 @@ pub(crate) trait Resource: Spec {
         Ok(())
     }
 }
+
+/// An object as a client sees it: what can be written of it, and what the head adds. The shape alone, for OpenAPI.
+#[derive(schemars::JsonSchema)]
+#[schemars(rename = "Shown{S}")]
+#[allow(dead_code, reason = "views are made as JSON")]
+pub(crate) struct Shown<S> {
+    #[serde(flatten)]
+    spec: S,
+    uid: Uid,
+    /// Named by `If-Match`.
+    revision: Revision,
+}
+
+/// Objects by their UIDs.
+pub(crate) type Listed<S> = BTreeMap<String, Shown<S>>;
 
 /// One page of the objects that pass the filters.
 pub(crate) async fn list<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {

@@ -1,0 +1,75 @@
+//! [`Renderings`]: what was rendered lately, for nodes that ask for it again.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use content::{BootFile, Sha256Digest};
+use model::{Revision, Uid};
+use quick_cache::{Weighter, sync::Cache};
+
+use super::values::NodeValues;
+
+/// How many bytes of renderings are kept: the kickstarts of some thousand nodes.
+const CAPACITY: u64 = 16 << 20;
+
+/// A rendered boot file.
+#[derive(Clone)]
+pub(crate) struct Rendering {
+    pub bytes: Bytes,
+    pub sha256: Sha256Digest,
+}
+
+/// Everything that the rendering of a file without includes depends on, beside this head's own settings.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Occasion {
+    file: Sha256Digest,
+    /// Of the whole cluster: a node's values come from its groups and its boot configuration, too.
+    state: Revision,
+    node: Option<Uid>,
+    head_ip: IpAddr,
+    base_url: Box<str>,
+}
+
+impl Occasion {
+    /// None for a file with includes, which may change without it.
+    pub(crate) fn new(file: &BootFile, values: &NodeValues) -> Option<Self> {
+        file.template.includes().next().is_none().then(|| Self {
+            file: file.sha256,
+            state: values.state.revision(),
+            node: values.node.as_ref().map(|node| node.uid),
+            head_ip: values.head_ip,
+            base_url: values.base_url.as_str().into(),
+        })
+    }
+}
+
+/// The latest renderings, by what they were made from. One that went out of date is never found again.
+///
+/// An installer asks for its kickstart two or three times over (`HEAD`, the initrd, the installer itself).
+pub(crate) struct Renderings(Cache<Occasion, Arc<Rendering>, Length>);
+
+#[derive(Clone)]
+struct Length;
+
+impl Weighter<Occasion, Arc<Rendering>> for Length {
+    fn weight(&self, _: &Occasion, rendering: &Arc<Rendering>) -> u64 {
+        // With what surrounds it in memory.
+        rendering.bytes.len() as u64 + 512
+    }
+}
+
+impl Default for Renderings {
+    fn default() -> Self {
+        Self(Cache::with_weighter(4096, CAPACITY, Length))
+    }
+}
+
+impl Renderings {
+    pub(crate) fn get(&self, occasion: &Occasion) -> Option<Arc<Rendering>> {
+        self.0.get(occasion)
+    }
+
+    pub(crate) fn keep(&self, occasion: Occasion, rendering: &Arc<Rendering>) {
+        self.0.insert(occasion, Arc::clone(rendering));
+    }
+}
