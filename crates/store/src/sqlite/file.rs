@@ -71,7 +71,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         what: what.to_owned(),
     };
     match header(path) {
-        Ok(header) if header.len() == HEADER && header.starts_with(MAGIC) => {}
+        Ok(header) if header.len() == HEADER && header.starts_with(MAGIC) => {
+            if !ends_with_a_page(path, &header)? {
+                return Err(damaged("the file is cut off"));
+            }
+        }
         // SQLite would take some of these for a new database, and throw away a log that may hold all there is.
         Ok(header) if header.is_empty() => return Err(damaged("the file is empty")),
         Ok(header) if header.starts_with(MAGIC) || MAGIC.starts_with(&header) => {
@@ -196,6 +200,22 @@ fn finish(written: Result<(), StoreError>, draft: &Path, path: &Path) -> Result<
         let _ = fs::remove_file(draft);
     }
     result
+}
+
+/// Whether the file is whole pages. SQLite reads a page that is cut off as if zeros followed. One may be left by a crash,
+/// but then the log has it whole.
+fn ends_with_a_page(path: &Path, header: &[u8]) -> Result<bool, StoreError> {
+    // Big-endian; 1 stands for 65536 ("Database File Format", section 1.3.2).
+    let page_size = match u64::from(header[16]) << 8 | u64::from(header[17]) {
+        1 => 65_536,
+        size => size,
+    };
+    let length = |path: &Path| match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(io_failure("open", path, &error)),
+    };
+    Ok(length(path)?.checked_rem(page_size) == Some(0) || length(&beside(path, "-wal"))? > 0)
 }
 
 /// A write-ahead log whose database is gone may hold what is wanted back, and SQLite would replay it into a new
