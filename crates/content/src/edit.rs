@@ -4,7 +4,7 @@ use std::io::{self, Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
 
-use rustix::fs::{AtFlags, Mode, fsync, mkdirat, statat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, mkdirat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use crate::digest::Hasher;
@@ -245,8 +245,19 @@ fn directories(name: &FileName) -> impl Iterator<Item = &str> {
 /// Makes the last component of `path` in `parent`, for good.
 fn make_directory(parent: &OwnedFd, path: &str) -> Result<(), Errno> {
     let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
-    match mkdirat(parent, last, Mode::from_raw_mode(0o755)) {
-        Ok(()) => fsync(parent),
+    let mode = Mode::from_raw_mode(0o755);
+    match mkdirat(parent, last, mode) {
+        Ok(()) => {
+            // Whatever the umask.
+            let made = openat(
+                parent,
+                last,
+                OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?;
+            fchmod(&made, mode)?;
+            fsync(parent)
+        }
         Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error),
     }

@@ -57,13 +57,15 @@ pub struct TokenHash(pub [u8; 32]);
 pub struct Session {
     /// Whose session.
     pub admin: Uid,
+    /// The hash of the password hash it was opened with: a session does not outlive a change of password.
+    pub password: TokenHash,
     /// The access token, hashed.
     pub access: TokenHash,
     /// When the access token ends, in seconds since 1970.
     pub access_expires: i64,
     /// The refresh token, hashed.
     pub refresh: TokenHash,
-    /// When the session ends for good, in seconds since 1970.
+    /// When the session ends unless it is renewed, in seconds since 1970.
     pub refresh_expires: i64,
 }
 

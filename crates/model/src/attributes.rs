@@ -8,6 +8,9 @@ use crate::{AttributeName, Invalid};
 
 /// The longest value of an attribute, in bytes.
 const LONGEST_VALUE: usize = 64 * 1024;
+/// The longest text of all of a node's facts of one kind together, in bytes. Nodes send them without a token, and each
+/// change of theirs is kept for a while.
+const LONGEST_FACTS: usize = 32 * 1024;
 /// The most attributes one object may have.
 const MOST: usize = 1000;
 
@@ -76,10 +79,15 @@ impl Facts {
     }
 
     pub(crate) fn validate(&self, field: &str) -> Result<(), Invalid> {
-        if self.0.len() > MOST {
+        let length: usize = self
+            .0
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        if length > LONGEST_FACTS {
             return Err(Invalid::Text {
                 field: field.to_owned(),
-                why: format!("at most {MOST} keys"),
+                why: format!("{length} bytes in all, at most {LONGEST_FACTS}"),
             });
         }
         self.0

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -91,7 +91,16 @@ impl DataDirectory {
             );
         }
         let password = match password_file {
-            Some(file) => read_password(file)?,
+            Some(file) => {
+                let password = read_password(file)?;
+                // Of a first start that broke off; it must not pass for this cluster's one day.
+                match fs::remove_file(&password_pending) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(error.into());
+                    }
+                    _ => password,
+                }
+            }
             None => {
                 let password = made_up_password()?;
                 write_secret(&password_pending, &password)?;

@@ -1,6 +1,9 @@
 //! Runs a head to try things out: sample nodes, sample boot files, and the commands that show what they are for.
 
-use std::path::Path;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+};
 
 use anyhow::Context;
 use http::Method;
@@ -55,18 +58,27 @@ pub(crate) fn run(listen: &ListenAddress) -> anyhow::Result<()> {
     serve::runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         let running = serve::start(&settings, None, &shutdown).await?;
-        populate(&running.socket, directory.path())
+        let url = running.urls.first().context("the head listens nowhere")?;
+        populate(&running.socket, directory.path(), own_ip(url))
             .await
             .context("cannot make the samples")?;
-        let url = running.urls.first().context("the head listens nowhere")?;
         println!("listening on {url}");
         println!("{}", what_to_try(url, directory.path()));
         running.until_told(shutdown).await
     })
 }
 
+/// The address that a client on this machine has when it asks at `url`.
+fn own_ip(url: &str) -> IpAddr {
+    let address = url.trim_start_matches("http://").parse::<SocketAddr>();
+    let ip = address.map(|address| address.ip());
+    ip.ok()
+        .filter(|ip| !ip.is_unspecified())
+        .unwrap_or(Ipv4Addr::LOCALHOST.into())
+}
+
 /// Makes the samples, as an administrator would: through the API.
-async fn populate(socket: &Path, directory: &Path) -> anyhow::Result<()> {
+async fn populate(socket: &Path, directory: &Path, own_ip: IpAddr) -> anyhow::Result<()> {
     let head = HeadAddress::Socket(socket.to_owned());
     let client = Client::new(
         head,
@@ -80,7 +92,7 @@ async fn populate(socket: &Path, directory: &Path) -> anyhow::Result<()> {
             .ask(Ask::new(Method::PUT, format!("/files/{name}")).bytes(text))
             .await?;
     }
-    for (path, object) in samples() {
+    for (path, object) in samples(own_ip) {
         client
             .ask(Ask::new(Method::POST, path).json(&object))
             .await?;
@@ -92,7 +104,7 @@ async fn populate(socket: &Path, directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn samples() -> Vec<(&'static str, Value)> {
+fn samples(own_ip: IpAddr) -> Vec<(&'static str, Value)> {
     vec![
         (
             "/bootconfigs",
@@ -116,7 +128,7 @@ fn samples() -> Vec<(&'static str, Value)> {
         (
             "/nodes",
             json!({
-                "name": "n0.demo.local", "mac": "52:54:00:00:00:00", "ip": "127.0.0.1", "index": 0,
+                "name": "n0.demo.local", "mac": "52:54:00:00:00:00", "ip": own_ip, "index": 0,
                 "description": "this machine", "groups": ["compute"],
             }),
         ),

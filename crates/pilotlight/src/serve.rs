@@ -18,7 +18,7 @@ use server::{
 use store::Store;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
@@ -65,6 +65,7 @@ pub(crate) struct Running {
     pub(crate) urls: Vec<String>,
     /// Its local socket.
     pub(crate) socket: PathBuf,
+    head: Arc<Head>,
     store: Arc<dyn Store>,
     recorder: Recorder,
     serving: JoinHandle<Result<(), listen::Error>>,
@@ -126,7 +127,10 @@ pub(crate) async fn start(
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let following = tokio::spawn(async move { head.follow().await });
+    let following = tokio::spawn({
+        let head = Arc::clone(&head);
+        async move { head.follow().await }
+    });
     let serving = tokio::spawn(listen::serve(
         listeners,
         service,
@@ -137,6 +141,7 @@ pub(crate) async fn start(
     Ok(Running {
         urls,
         socket,
+        head,
         store,
         recorder,
         serving,
@@ -151,6 +156,7 @@ impl Running {
     /// Answers until the process is told to end; then finishes what runs.
     pub(crate) async fn until_told(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let Self {
+            head,
             store,
             recorder,
             mut serving,
@@ -162,15 +168,17 @@ impl Running {
         let outcome = tokio::select! {
             _ = terminate.recv() => Ok(()),
             _ = interrupt.recv() => Ok(()),
-            served = &mut serving => served?.map_err(anyhow::Error::from),
-            followed = &mut following => followed?.map_err(anyhow::Error::from),
+            served = &mut serving => ended(served),
+            followed = &mut following => ended(followed),
         };
         tracing::info!("ending: no new connections; running answers are finished");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         shutdown.cancel();
-        if !serving.is_finished() {
-            serving.await??;
-        }
+        let served = match serving.is_finished() {
+            true => Ok(()),
+            false => ended(serving.await),
+        };
+        head.finish().await;
         if tokio::time::timeout(LAST_COMMITS, store.close())
             .await
             .is_err()
@@ -179,8 +187,16 @@ impl Running {
         }
         following.abort();
         tokio::task::spawn_blocking(move || recorder.close()).await?;
-        outcome
+        outcome.and(served)
     }
+}
+
+/// How a task ended, be it by its own error or by a panic.
+fn ended<E>(outcome: Result<Result<(), E>, JoinError>) -> anyhow::Result<()>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    Ok(outcome??)
 }
 
 fn bind(settings: &Settings, socket: &Path) -> anyhow::Result<Listeners> {

@@ -124,10 +124,7 @@ fn a_second_claim_is_refused_and_names_the_owner() {
     head.create("/nodes", &json!({"name": "n2", "mac": "52:54:00:aa:00:02"}));
     let before = head.state_revision();
     for (claim, reason) in [
-        (
-            json!({"name": "n1"}),
-            "409 there is another node named n1",
-        ),
+        (json!({"name": "n1"}), "409 there is another node named n1"),
         (
             json!({"mac": "525400AA0001"}),
             "409 MAC 52:54:00:aa:00:01 belongs to node n1",

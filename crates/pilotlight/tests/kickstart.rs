@@ -81,6 +81,27 @@ fn a_change_of_an_attribute_is_seen_by_the_next_request() {
 }
 
 #[test]
+fn what_was_rendered_before_is_served_again_only_to_whom_it_is_true_for() {
+    let head = head_with_n1(&[]);
+    head.node("n2", "127.0.0.12", &[]);
+    head.put("a.ks", "<n[name]> <a[rack]> <base_url()>\n");
+    for rack in ["7", "8"] {
+        // Of the group that both nodes are in without being told.
+        head.cli(["group", "set", "DefaultAttribs", &format!("rack={rack}")]);
+        for _ in 0..2 {
+            for (address, name) in [(N1, "n1"), ("127.0.0.12", "n2")] {
+                for host in ["head-a", "head-b"] {
+                    let field = format!("Host: {host}");
+                    let reply = head.ask_from(address, "/kickstart/a.ks", &["-H", &field]);
+                    let expected = format!("{name} {rack} http://{host}/api/v1\n");
+                    assert_eq!((reply.status, reply.text()), (200, &*expected));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_kind_of_value_has_its_form() {
     let config = "[head]\nname = \"head1\"\nkeymap = \"de\"\nlang = \"de_DE.UTF-8\"\ntimezone = \"Europe/Berlin\"\n";
     let head = Head::with_config(config);

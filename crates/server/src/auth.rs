@@ -59,7 +59,7 @@ pub(crate) fn caller(
         if hash != session.access || session.access_expires <= now() {
             return Err(BAD_TOKEN);
         }
-        let admin = state.admins.get(session.admin).ok_or(BAD_TOKEN)?;
+        let admin = opened_by(state, session)?;
         return Ok(Some(Caller::Admin {
             name: admin.name.to_string(),
             session: uid,
@@ -70,6 +70,16 @@ pub(crate) fn caller(
             Ok(Some(Caller::Local { uid: user.uid }))
         }
         _ => Ok(None),
+    }
+}
+
+/// The administrator whose session it is, if their password is still the one it was opened with.
+fn opened_by<'a>(state: &'a ClusterState, session: &Session) -> Result<&'a Admin, Error> {
+    let admin = state.admins.get(session.admin).ok_or(BAD_TOKEN)?;
+    if token::hash(&admin.password.0) == session.password {
+        Ok(admin)
+    } else {
+        Err(BAD_TOKEN)
     }
 }
 
@@ -146,7 +156,7 @@ pub(crate) async fn login(call: &mut Call) -> Result<Response<Body>, Error> {
         return Err(Error::Unauthenticated("wrong user or password"));
     };
     call.head.throttle.forgive(from);
-    let (session, tokens) = open_session(&call.head, admin.uid)?;
+    let (session, tokens) = open_session(&call.head, &admin)?;
     let mut transaction = end_expired(&call.state);
     transaction.expect(
         model::Kind::Admin.key(admin.uid),
@@ -166,11 +176,11 @@ pub(crate) async fn refresh(call: &mut Call) -> Result<Response<Body>, Error> {
     let Refresh { refresh_token } = call.json().await?;
     let hash = token::hash(&refresh_token);
     let (uid, old) = call.state.sessions.of_token(&hash).ok_or(BAD_TOKEN)?;
-    let admin = call.state.admins.get(old.admin).ok_or(BAD_TOKEN)?;
+    let admin = opened_by(&call.state, old)?;
     if hash != old.refresh || old.refresh_expires <= now() {
         return Err(BAD_TOKEN);
     }
-    let (session, tokens) = open_session(&call.head, admin.uid)?;
+    let (session, tokens) = open_session(&call.head, admin)?;
     // The old session ends as the new one begins: of two who use one refresh token, one gets tokens.
     let mut transaction = Transaction::default();
     transaction.expect(Session::key(uid), Expect::Present);
@@ -196,11 +206,12 @@ pub(crate) async fn logout(call: &mut Call) -> Result<Response<Body>, Error> {
     Ok(envelope::done())
 }
 
-fn open_session(head: &Head, admin: Uid) -> Result<(Session, Tokens), Error> {
+fn open_session(head: &Head, admin: &Admin) -> Result<(Session, Tokens), Error> {
     let access = Token::generate().map_err(Error::internal)?;
     let refresh = Token::generate().map_err(Error::internal)?;
     let session = Session {
-        admin,
+        admin: admin.uid,
+        password: token::hash(&admin.password.0),
         access: access.hash(),
         access_expires: now().saturating_add_unsigned(head.settings.access_ttl.as_secs()),
         refresh: refresh.hash(),

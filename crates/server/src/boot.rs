@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{BootFile, ContentError, FileName, Sha256Digest};
-use template::{IncludeError, Missing, RenderError};
+use template::{IncludeError, Missing, RenderError, Substitution};
 
 use self::{
     renderings::{Occasion, Rendering},
@@ -93,31 +93,38 @@ async fn render(
     missing: Missing,
     file: &Arc<BootFile>,
 ) -> Result<Bytes, Error> {
-    let rendered = match file.template.render(&values, missing) {
+    match values.fill(file, missing, |_| {}) {
         // An included file is not in memory: where reading it may block, once more from the start.
         Err(_) if values.must_read() => {
             let (values, file) = (values.reading(), Arc::clone(file));
-            tokio::task::spawn_blocking(move || {
-                let rendered = file.template.render(&values, missing);
-                rendered.map_err(|error| values.explain(error))
-            })
-            .await?
+            tokio::task::spawn_blocking(move || values.fill(&file, missing, |_| {})).await?
         }
-        rendered => rendered.map_err(|error| values.explain(error)),
-    }?;
-    if rendered.is_empty() {
-        // Clients take an empty answer for "nothing to do", and come up unconfigured.
-        return Err(Error::Unprocessable(format!(
-            "{} renders to nothing for this node",
-            file.name
-        )));
+        rendered => rendered,
     }
-    Ok(rendered)
 }
 
 impl NodeValues {
+    /// Puts these values into a boot file, and tells `trace` of each.
+    pub(crate) fn fill(
+        &self,
+        file: &BootFile,
+        missing: Missing,
+        trace: impl FnMut(Substitution<'_>),
+    ) -> Result<Bytes, Error> {
+        let rendered = file.template.render_traced(self, missing, trace);
+        let rendered = rendered.map_err(|error| self.explain(error))?;
+        if rendered.is_empty() {
+            // Clients take an empty answer for "nothing to do", and come up unconfigured.
+            return Err(Error::Unprocessable(format!(
+                "{} renders to nothing for this node",
+                file.name
+            )));
+        }
+        Ok(rendered)
+    }
+
     /// What a rendering that failed means to whoever asked.
-    pub(crate) fn explain(&self, error: RenderError) -> Error {
+    fn explain(&self, error: RenderError) -> Error {
         match error {
             RenderError::NeedsNode { at, form } => {
                 Error::NotFound(format!("{}, and {at} needs {form}", self.nobody()))

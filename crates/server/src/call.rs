@@ -150,12 +150,14 @@ impl Call {
 
     /// Fails unless the request's `If-Match`, if it has one, names this revision.
     pub(crate) fn check_revision(&self, revision: model::Revision) -> Result<(), Error> {
-        let Some(wanted) = self.headers().get(header::IF_MATCH) else {
+        let mut wanted = self.headers().get_all(header::IF_MATCH).iter().peekable();
+        if wanted.peek().is_none() {
             return Ok(());
-        };
+        }
         let tag = revision_tag(revision);
         let is_it = |one: &[u8]| one.trim_ascii() == b"*" || one.trim_ascii() == tag.as_bytes();
-        if wanted.as_bytes().split(|c| *c == b',').any(is_it) {
+        let mut tags = wanted.flat_map(|value| value.as_bytes().split(|c| *c == b','));
+        if tags.any(is_it) {
             Ok(())
         } else {
             Err(Error::Stale(format!(

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use model::{Change, ClusterState, Revision, Transaction, Uid};
 use store::{Store, StoreError};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     Error,
@@ -18,6 +19,9 @@ use crate::{
     listen::Connections,
     metrics::Metrics,
 };
+
+/// How long the store's feed may take to bring a change that was made.
+const FEED_DELAY: Duration = Duration::from_secs(5);
 
 /// How this head answers: its part of the configuration.
 #[derive(Clone, Debug)]
@@ -44,7 +48,7 @@ pub struct Settings {
     pub body_time: Duration,
     /// How long an access token is good.
     pub access_ttl: Duration,
-    /// How long a session lasts.
+    /// How long a session lasts without being renewed.
     pub refresh_ttl: Duration,
     /// Failed log-ins an address may have a minute.
     pub tries_per_minute: u32,
@@ -66,6 +70,8 @@ pub struct Head {
     pub(crate) markers: MissingMarkers,
     pub(crate) renderings: Renderings,
     pub(crate) store: Arc<dyn Store>,
+    /// Changes under way, each of which is finished whether its client waits or not.
+    pub(crate) changes: TaskTracker,
     state: Arc<ArcSwap<ClusterState>>,
     /// The revision of `state`, for those who wait for one.
     revision: watch::Sender<Revision>,
@@ -118,6 +124,7 @@ impl Head {
             metrics: Metrics::new(Arc::clone(&state), ledger.clone(), connections),
             ledger,
             store,
+            changes: TaskTracker::new(),
             revision: watch::Sender::new(state.load().revision()),
             state,
             settings,
@@ -135,48 +142,61 @@ impl Head {
     /// A check of the transaction does not hold, or the store cannot write.
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
         let revision = self.store.commit(transaction).await?;
-        // The sender lives as long as this head, so the wait ends only by the revision's arrival.
-        let _ = self
-            .revision
-            .subscribe()
-            .wait_for(|known| *known >= revision)
-            .await;
-        Ok(revision)
+        if self.shows(|known| known >= revision).await {
+            return Ok(revision);
+        }
+        Err(StoreError::Unavailable {
+            doing: "show",
+            place: "the change here".into(),
+            why: "it was made, but the store's feed does not bring it".into(),
+        })
     }
 
     /// Waits until this head's state is newer than `known`: somebody else's change won a race, and is on its way here.
     pub(crate) async fn news_since(&self, known: Revision) {
-        let _ = self
-            .revision
-            .subscribe()
-            .wait_for(|revision| *revision > known)
-            .await;
+        self.shows(|revision| revision > known).await;
+    }
+
+    /// Waits for a revision, though not for ever.
+    async fn shows(&self, is_it: impl Fn(Revision) -> bool) -> bool {
+        let mut revisions = self.revision.subscribe();
+        let wait = revisions.wait_for(|revision| is_it(*revision));
+        tokio::time::timeout(FEED_DELAY, wait).await.is_ok()
     }
 
     /// Follows the store: the only thing that changes this head's state. Ends when the store is closed.
     ///
     /// # Errors
-    /// A record cannot be understood: whatever this head serves from then on would be out of date.
+    /// The store is damaged, or a record cannot be understood: whatever this head serves from then on would be out of
+    /// date.
     pub async fn follow(&self) -> Result<(), HeadError> {
         loop {
             match self.follow_feed().await {
+                Ok(never) => match never {},
                 Err(HeadError::Store(StoreError::Closed)) => return Ok(()),
-                Err(HeadError::Store(StoreError::Compacted { .. })) => {
-                    tracing::info!("the change feed was outrun; reading the whole state again");
-                    self.show(read_state(self.store.as_ref()).await?);
-                }
-                Err(HeadError::Store(error)) => {
+                Err(HeadError::Store(error)) if !matches!(error, StoreError::Damaged { .. }) => {
                     tracing::warn!(%error, "the change feed broke; trying again");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
                 Err(error) => return Err(error),
-                Ok(never) => match never {},
             }
         }
     }
 
+    /// Waits for the changes under way. No request must come in any more.
+    pub async fn finish(&self) {
+        self.changes.close();
+        self.changes.wait().await;
+    }
+
     async fn follow_feed(&self) -> Result<std::convert::Infallible, HeadError> {
-        let mut feed = self.store.watch(self.state().revision()).await?;
+        let mut feed = match self.store.watch(self.state().revision()).await {
+            Err(StoreError::Compacted { .. }) => {
+                self.show(read_state(self.store.as_ref()).await?);
+                self.store.watch(self.state().revision()).await?
+            }
+            feed => feed?,
+        };
         loop {
             let batch = feed.next().await?;
             let mut state = ClusterState::clone(&self.state());

@@ -19,8 +19,8 @@ pub(crate) async fn get(_: &mut Call) -> Result<Response<Body>, Error> {
 
 /// The OpenAPI 3.1 document of every route.
 pub fn document() -> Value {
-    let mut generator = SchemaSettings::openapi3()
-        .with(|s| s.inline_subschemas = false)
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into())
         .into_generator();
     let mut paths = Map::new();
     for route in ROUTES {

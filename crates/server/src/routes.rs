@@ -12,6 +12,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use crate::{
     Error,
     auth::{self, Login, Refresh, Tokens},
+    base_url::BASE_PATH,
     boot::{Delivery, kickstart, ztp},
     call::Call,
     health,
@@ -238,15 +239,20 @@ pub(crate) fn param_names(path: &'static str) -> &'static [&'static str] {
     }
 }
 
-/// Whether answers on this path (under the base path) are for nodes, which want bare text, even where no endpoint matches.
+/// Whether answers on this path are for nodes, which want bare text, even where no endpoint matches. The path may be as
+/// the client wrote it.
 pub(crate) fn is_for_nodes(path: &str) -> bool {
-    let first = |path: &str| {
-        path.trim_start_matches('/')
-            .split('/')
-            .next()
-            .map(str::to_owned)
-    };
-    ROUTES
-        .iter()
-        .any(|route| route.access == Access::Boot && first(route.path) == first(path))
+    let mut segments = path
+        .split('/')
+        .filter(|segment| !matches!(*segment, "" | "."));
+    let under_base = BASE_PATH
+        .split('/')
+        .skip(1)
+        .all(|part| segments.next() == Some(part));
+    let boot_routes = ROUTES.iter().filter(|route| route.access == Access::Boot);
+    let first = segments.next();
+    under_base
+        && boot_routes
+            .map(|route| route.path.split('/').nth(1))
+            .any(|known| known == first)
 }

@@ -32,6 +32,9 @@ const FIRST_BYTE: Duration = Duration::from_secs(3);
 /// The longest path and query taken, in bytes: enough for a file name of 4096 with every byte escaped.
 const LONGEST_TARGET: usize = 13 * 1024;
 
+/// How many characters of a path or a reason are recorded.
+const LONGEST_RECORDED: usize = 512;
+
 /// Probes look for these at the root, too.
 const AT_ROOT_TOO: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
 
@@ -108,52 +111,31 @@ impl Service {
 
         match route.handler {
             Handler::Boot(handler) => self.boot(call, route, handler, began).await,
-            Handler::Reply(handler) => {
-                let response = self.reply(&mut call, route, handler).await;
-                let response = response.unwrap_or_else(|error| error.as_json());
-                let response = if is_head {
-                    reply::without_body(response)
-                } else {
-                    response
-                };
-                if route.access == Access::Admin && route.method != Method::GET {
-                    self.audit(&call, response.status()).await;
-                }
-                response.into()
+            Handler::Reply(handler) if route.method == Method::GET => {
+                let response = reply(&mut call, route, handler).await;
+                without_body_if(is_head, response).into()
             }
+            Handler::Reply(handler) => self.change(call, route, handler).await.into(),
         }
     }
 
-    async fn reply(
+    /// Makes a change, and writes down who made it: to the end, even if the client goes away meanwhile.
+    async fn change(
         &self,
-        call: &mut Call,
-        route: &Route,
+        mut call: Call,
+        route: &'static Route,
         handler: ReplyHandler,
-    ) -> Result<Response<Body>, Error> {
-        match route.access {
-            Access::Admin => {
-                call.caller = auth::caller(
-                    &self.head,
-                    &call.state,
-                    call.headers(),
-                    call.connection.peer,
-                )?;
-                if call.caller.is_none() {
-                    return Err(Error::Unauthenticated(
-                        "this needs a token: Authorization: Bearer TOKEN",
-                    ));
-                }
+    ) -> Response<Body> {
+        let change = self.head.changes.spawn(async move {
+            let response = reply(&mut call, route, handler).await;
+            if route.access == Access::Admin {
+                audit(&call, response.status()).await;
             }
-            // By the address alone: a header would let any node report for another.
-            Access::Node => {
-                let address = call.address.into_iter();
-                call.asker = address
-                    .filter_map(|address| asking::node(&call.state, address, &HeaderMap::new()))
-                    .next();
-            }
-            Access::Public | Access::Boot => {}
-        }
-        handler(call).await
+            response
+        });
+        change
+            .await
+            .unwrap_or_else(|panicked| Error::from(panicked).as_json())
     }
 
     /// Who is asking → content → reply, and a record of it all once the last byte is sent.
@@ -185,16 +167,15 @@ impl Service {
             Ok(delivery) => {
                 fetch.sha256 = Some(delivery.sha256);
                 fetch.file_revision = Some(delivery.file_revision);
-                reply::content(call.method(), call.headers(), delivery.content)
+                let response = reply::content(call.method(), call.headers(), delivery.content);
+                if response.status().is_client_error() {
+                    fetch.reason = response.status().canonical_reason().map(Into::into);
+                }
+                response
             }
             Err(error) => {
-                fetch.reason = Some(error.to_string().into());
-                let response = error.as_text();
-                if call.method() == Method::HEAD {
-                    reply::without_body(response)
-                } else {
-                    response
-                }
+                fetch.reason = Some(bounded(&error.to_string()));
+                without_body_if(call.method() == Method::HEAD, error.as_text())
             }
         };
         self.recorded(response, fetch, route.path, began)
@@ -236,24 +217,18 @@ impl Service {
         is_head: bool,
         began: Instant,
     ) -> Answer<Body> {
-        let for_nodes = path
-            .strip_prefix(BASE_PATH)
-            .is_some_and(routes::is_for_nodes);
+        let for_nodes = routes::is_for_nodes(path);
         let response = if for_nodes {
             error.as_text()
         } else {
             error.as_json()
         };
-        let response = if is_head {
-            reply::without_body(response)
-        } else {
-            response
-        };
+        let response = without_body_if(is_head, response);
         if !for_nodes {
             return response.into();
         }
         let mut fetch = self.fetch(path, address);
-        fetch.reason = Some(error.to_string().into());
+        fetch.reason = Some(bounded(&error.to_string()));
         self.recorded(response, fetch, "refused", began)
     }
 
@@ -263,7 +238,7 @@ impl Service {
             node: None,
             // The ledger knows no addresses but IP addresses; a process of this machine has this one.
             address: address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            path: path.into(),
+            path: bounded(path),
             status: 0,
             bytes: 0,
             sent: 0,
@@ -311,24 +286,6 @@ impl Service {
             Peer::Unix(_) => None,
         }
     }
-
-    async fn audit(&self, call: &Call, status: StatusCode) {
-        let who = call
-            .caller
-            .as_ref()
-            .map_or_else(|| "nobody".to_owned(), ToString::to_string);
-        let action = format!("{} {}", call.method(), call.path);
-        let (from, status) = (call.from(), status.as_u16());
-        self.head
-            .audit
-            .record(Event {
-                who: &who,
-                from: &from,
-                action: &action,
-                status,
-            })
-            .await;
-    }
 }
 
 impl listen::Service for Service {
@@ -340,6 +297,72 @@ impl listen::Service for Service {
         connection: &Arc<Connection>,
     ) -> impl Future<Output = Answer<Body>> + Send {
         self.answer(request, connection)
+    }
+}
+
+async fn reply(call: &mut Call, route: &Route, handler: ReplyHandler) -> Response<Body> {
+    let allowed = may_use(call, route.access);
+    let replied = match allowed {
+        Ok(()) => handler(call).await,
+        Err(error) => Err(error),
+    };
+    replied.unwrap_or_else(|error| error.as_json())
+}
+
+/// Finds out who calls, as far as the access class asks for it.
+fn may_use(call: &mut Call, access: Access) -> Result<(), Error> {
+    match access {
+        Access::Admin => {
+            call.caller = auth::caller(
+                &call.head,
+                &call.state,
+                call.headers(),
+                call.connection.peer,
+            )?;
+            if call.caller.is_none() {
+                return Err(Error::Unauthenticated(
+                    "this needs a token: Authorization: Bearer TOKEN",
+                ));
+            }
+        }
+        // By the address alone: a header would let any node report for another.
+        Access::Node => {
+            let address = call.address.into_iter();
+            call.asker = address
+                .filter_map(|address| asking::node(&call.state, address, &HeaderMap::new()))
+                .next();
+        }
+        Access::Public | Access::Boot => {}
+    }
+    Ok(())
+}
+
+/// Writes down what an administrator did. What nobody was allowed to do is not written: it would let anybody fill the
+/// disk.
+async fn audit(call: &Call, status: StatusCode) {
+    let Some(caller) = &call.caller else { return };
+    let event = Event {
+        who: &caller.to_string(),
+        from: &call.from(),
+        action: &format!("{} {}", call.method(), call.path),
+        status: status.as_u16(),
+    };
+    call.head.audit.record(event).await;
+}
+
+fn without_body_if(is_head: bool, response: Response<Body>) -> Response<Body> {
+    if is_head {
+        reply::without_body(response)
+    } else {
+        response
+    }
+}
+
+/// A text from outside as it is recorded: not all of a megabyte.
+fn bounded(text: &str) -> Box<str> {
+    match text.char_indices().nth(LONGEST_RECORDED) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 

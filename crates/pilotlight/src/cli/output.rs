@@ -59,7 +59,9 @@ impl Output {
 
     /// A table.
     pub(crate) fn table(&mut self, table: &Table) -> Result<(), Error> {
-        table.write(&mut self.out, self.terminal).map_err(unwritable)?;
+        table
+            .write(&mut self.out, self.terminal)
+            .map_err(unwritable)?;
         self.out.flush().map_err(unwritable)
     }
 
@@ -128,12 +130,7 @@ mod tests {
         }
     }
 
-    fn written(
-        json: bool,
-        quiet: bool,
-        terminal: bool,
-        write: impl FnOnce(&mut Output),
-    ) -> String {
+    fn written(json: bool, quiet: bool, terminal: bool, write: impl FnOnce(&mut Output)) -> String {
         let (sender, receiver) = mpsc::channel();
         let mut output = Output {
             json,

@@ -1,7 +1,5 @@
 //! Passwords: hashed with argon2id, a few at a time, off the async threads.
 
-use std::sync::Arc;
-
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use model::PasswordHash;
 use tokio::sync::Semaphore;
@@ -13,7 +11,7 @@ const AT_ONCE: usize = 2;
 
 /// Hashes and verifies passwords.
 pub(crate) struct Passwords {
-    turns: Arc<Semaphore>,
+    turns: Semaphore,
 }
 
 /// Verified against when there is no such user, so that the answer takes as long: the default parameters, a salt and
@@ -23,7 +21,7 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA
 impl Passwords {
     pub(crate) fn new() -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Semaphore::new(AT_ONCE),
         }
     }
 

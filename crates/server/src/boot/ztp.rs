@@ -12,6 +12,7 @@ use crate::{
     Error,
     boot::{self, Delivery},
     call::Call,
+    reply::Body,
 };
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
@@ -21,10 +22,10 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     };
     let name = script_name(&call.state, &asker.node)?;
     let delivery = boot::deliver(call, &name).await?;
-    let file = boot::boot_file(&call.head, &name).await?;
-    call.head
-        .markers
-        .look_for(&name, &file.bytes, &delivery.file_revision);
+    if let Body::Full(script) = &delivery.content.body {
+        let markers = &call.head.markers;
+        markers.look_for(&name, script, &delivery.file_revision);
+    }
     Ok(delivery)
 }
 

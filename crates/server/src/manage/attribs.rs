@@ -1,6 +1,6 @@
 //! `/attribs` and `/attrib/<UID>`: attribute groups.
 
-use model::{ClusterState, Collection, GroupSpec, Object, Transaction};
+use model::{Cluster, ClusterState, Collection, Expect, GroupSpec, Object, Transaction};
 
 use super::objects::Resource;
 use crate::{Error, glob};
@@ -28,11 +28,13 @@ impl Resource for GroupSpec {
         state: &ClusterState,
         old: &Object<Self>,
         new: Option<&Self>,
-        _: &mut Transaction,
+        transaction: &mut Transaction,
     ) -> Result<(), Error> {
         if new.is_some() {
             return Ok(());
         }
+        // So that it cannot become the default group in the same moment.
+        transaction.expect(Cluster::key(), Expect::At(state.cluster_revision()));
         if state.cluster().default_group == old.uid {
             return Err(Error::Conflict(format!(
                 "{} is the cluster's default group",

@@ -109,12 +109,7 @@ fn renders(values: &NodeValues, name: &FileName) -> Result<(), Error> {
         .boot_files
         .boot_file(name)
         .map_err(|error: ContentError| Error::from(error))?;
-    let rendered = file
-        .template
-        .render(values, values.head.settings.missing)
-        .map_err(|error| values.explain(error))?;
-    if rendered.is_empty() {
-        return Err(Error::Unprocessable(format!("{name} renders to nothing")));
-    }
-    Ok(())
+    values
+        .fill(&file, values.head.settings.missing, |_| {})
+        .map(drop)
 }

@@ -183,6 +183,9 @@ pub(crate) async fn edit<R: Resource>(
         let mut body = change(&state, &editable(&state, &old.spec))?;
         drop_read_only(&mut body, &old)?;
         let spec = parse::<R>(&state, body)?;
+        if spec == old.spec {
+            return shown::<R>(call, &old);
+        }
         let mut transaction = old.replacement(&spec)?;
         R::consequences(&state, &old, Some(&spec), &mut transaction)?;
         match call.head.commit(transaction).await {

@@ -74,31 +74,27 @@ async fn preview(call: &Call, name: &FileName, node: Arc<Node>) -> Result<Respon
     let missing = call.head.settings.missing;
     let rendered = tokio::task::spawn_blocking(move || {
         let mut used = Vec::new();
-        let bytes = file
-            .template
-            .render_traced(&values, missing, |substitution| {
-                used.push(Used {
-                    file: substitution.file.to_owned(),
-                    line: substitution.line,
-                    form: String::from_utf8_lossy(substitution.written).into_owned(),
-                    value: String::from_utf8_lossy(substitution.value).into_owned(),
-                    from: match substitution.origin {
-                        Origin::Value => source(&values, &node, substitution.form),
-                        Origin::Default => "the form's default".into(),
-                        Origin::Nothing => "nothing".into(),
-                    },
-                });
+        let bytes = values.fill(&file, missing, |substitution| {
+            used.push(Used {
+                file: substitution.file.to_owned(),
+                line: substitution.line,
+                form: String::from_utf8_lossy(substitution.written).into_owned(),
+                value: String::from_utf8_lossy(substitution.value).into_owned(),
+                from: match substitution.origin {
+                    Origin::Value => source(&values, &node, substitution.form),
+                    Origin::Default => "the form's default".into(),
+                    Origin::Nothing => "nothing".into(),
+                },
             });
-        bytes
-            .map_err(|error| values.explain(error))
-            .map(|bytes| Preview {
-                file: file.name.to_string(),
-                node: node.name.clone(),
-                node_uid: node.uid,
-                text: String::from_utf8_lossy(&bytes).into_owned(),
-                sha256: hex(&Sha256Digest::of(&bytes)),
-                values: used,
-            })
+        });
+        bytes.map(|bytes| Preview {
+            file: file.name.to_string(),
+            node: node.name.clone(),
+            node_uid: node.uid,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+            sha256: hex(&Sha256Digest::of(&bytes)),
+            values: used,
+        })
     });
     Ok(envelope::data(rendered.await??))
 }
