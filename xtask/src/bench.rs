@@ -8,6 +8,7 @@ mod cluster;
 mod machine;
 mod network;
 mod nginx;
+mod outcome;
 mod pilotlight;
 mod process;
 mod storm;

@@ -3,6 +3,7 @@
 use std::{
     fs,
     process::{Child, ExitStatus},
+    thread,
     time::Duration,
 };
 
@@ -61,6 +62,20 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix(key));
         let kib = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
         kib.with_context(|| format!("no {key} of process {}", self.id()))
+    }
+
+    /// Waits until it does nothing for a moment, but not for ever.
+    pub(crate) fn settle(&self) -> Result<()> {
+        let mut before = self.cpu()?;
+        for _ in 0..100 {
+            thread::sleep(Duration::from_millis(200));
+            let now = self.cpu()?;
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        Ok(())
     }
 
     /// Asks it to end, and waits until it has.

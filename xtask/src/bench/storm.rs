@@ -11,6 +11,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     cluster::{self, NODES},
+    outcome::Outcome,
     process::Process,
 };
 
@@ -20,19 +21,8 @@ pub(crate) const AT_ONCE: usize = 64;
 /// How long a node waits for more of an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What came of it.
-pub(crate) struct Storm {
-    /// Nodes served a second.
-    pub rate: f64,
-    /// From the first packet of a connection to its last.
-    pub p50: Duration,
-    pub p99: Duration,
-    /// Of the server, for each node.
-    pub cpu_micros: f64,
-}
-
 /// Asks `server`, on `port`, as each node.
-pub(crate) fn run(port: u16, server: &Process) -> Result<Storm> {
+pub(crate) fn run(port: u16, server: &Process) -> Result<Outcome> {
     let before = server.cpu()?;
     let began = Instant::now();
     let mut times: Vec<Duration> = thread::scope(|scope| {
@@ -59,7 +49,7 @@ pub(crate) fn run(port: u16, server: &Process) -> Result<Storm> {
     let cpu = server.cpu()?.saturating_sub(before);
     times.sort_unstable();
     let nodes = times.len();
-    Ok(Storm {
+    Ok(Outcome {
         rate: nodes as f64 / took.as_secs_f64(),
         p50: times[nodes / 2],
         p99: times[nodes * 99 / 100],

@@ -1,10 +1,10 @@
 //! wrk: as many requests as a server answers on some connections.
 
-use std::{fmt, fmt::Write as _, fs, net::Ipv4Addr, path::Path, process::Command, time::Duration};
+use std::{fmt::Write as _, fs, net::Ipv4Addr, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::process::Process;
+use super::{outcome::Outcome, process::Process};
 use crate::programs;
 
 /// Fails unless wrk is installed.
@@ -24,17 +24,6 @@ pub(crate) struct Load {
     /// One thread asks from each of these.
     pub addresses: Vec<Ipv4Addr>,
     pub time: Duration,
-}
-
-/// What came of it.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Outcome {
-    /// Requests a second.
-    pub rate: f64,
-    pub p50: Duration,
-    pub p99: Duration,
-    /// Of the server, for each request.
-    pub cpu_micros: f64,
 }
 
 impl Load {
@@ -110,21 +99,6 @@ fn time(text: &str) -> Option<Duration> {
         _ => return None,
     };
     Some(Duration::from_secs_f64(number.parse::<f64>().ok()? * scale))
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            rate,
-            p50,
-            p99,
-            cpu_micros,
-        } = self;
-        write!(
-            f,
-            "{rate:>7.0} requests/s, p50 {p50:?}, p99 {p99:?}, {cpu_micros:.1} µs of CPU a request"
-        )
-    }
 }
 
 #[cfg(test)]
