@@ -159,7 +159,8 @@ impl From<ContentError> for Error {
             ContentError::Precondition { .. } => Self::Stale(said),
             ContentError::Changing { .. }
             | ContentError::NoSpace { .. }
-            | ContentError::Directory { .. } => Self::Unavailable(said),
+            | ContentError::Directory { .. }
+            | ContentError::Io { .. } => Self::Unavailable(said),
             error => Self::internal(error),
         }
     }

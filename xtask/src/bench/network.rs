@@ -4,13 +4,17 @@ use std::{env, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::programs;
+
 /// Set for the measurement inside.
-const INSIDE: &str = "PILOTLIGHT_BENCH_NETWORK";
+const INSIDE: &str = "XTASK_BENCH_NETWORK";
 
 /// Linux gives connections to 127.x.y.z the source address 127.0.0.1, because the route says so. One that says nothing
 /// of it gives them the address they go to.
-const SET_UP: &str = "ip link set lo up && ip route replace local 127.0.0.0/8 dev lo table local \
-     && ip route del local 127.0.0.0/8 dev lo table local src 127.0.0.1 2>/dev/null; exec \"$@\"";
+const SET_UP: &str = "set -e
+ip link set lo up
+ip route replace local 127.0.0.0/8 dev lo table local
+exec \"$@\"";
 
 /// Whether this process is inside.
 pub(crate) fn is_own() -> bool {
@@ -19,6 +23,10 @@ pub(crate) fn is_own() -> bool {
 
 /// Runs this command again, inside.
 pub(crate) fn run_in_own() -> Result<()> {
+    ensure!(
+        programs::find("ip").is_some(),
+        "ip is not installed (Debian package iproute2)"
+    );
     let is_root = rustix::process::geteuid().is_root();
     let status = Command::new("unshare")
         // Whoever is not root is it inside, which is enough to set up the network there.
@@ -33,9 +41,6 @@ pub(crate) fn run_in_own() -> Result<()> {
         .env(INSIDE, "1")
         .status()
         .context("cannot run unshare (Debian package util-linux)")?;
-    ensure!(
-        status.success(),
-        "the measurement failed ({status}); it needs network namespaces and ip (Debian package iproute2)"
-    );
+    ensure!(status.success(), "the measurement failed ({status})");
     Ok(())
 }

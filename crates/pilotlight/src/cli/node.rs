@@ -159,7 +159,7 @@ impl ShowNode {
         if !self.effective {
             return NODES.show(session, &self.node).await;
         }
-        let path = format!("{}?effective=true", NODES.path(&self.node.name));
+        let path = format!("{}?effective=true", NODES.path(&self.node.name)?);
         let answer = session.client.ask(Ask::get(path)).await?;
         session
             .output
@@ -186,7 +186,7 @@ impl Groups {
         session: &mut Session,
         change: impl Fn(Vec<String>, &[String]) -> Vec<String>,
     ) -> Result<(), Error> {
-        let path = NODES.path(&self.node);
+        let path = NODES.path(&self.node)?;
         let mut names = Vec::new();
         for group in &self.groups {
             // A node has its groups by name; those given may be UIDs, or misspelt.

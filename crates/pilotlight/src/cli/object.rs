@@ -97,8 +97,14 @@ pub(crate) struct Delete {
 
 impl Kind {
     /// The path of the object called `name`.
-    pub(crate) fn path(&self, name: &str) -> String {
-        format!("{}/{}", self.item, escaped(name))
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what would be another path, as `n1/attributes` is.
+    pub(crate) fn path(&self, name: &str) -> Result<String, Error> {
+        if name.contains('/') || matches!(name, "" | "." | "..") {
+            return Err(Error::Usage(format!("{name:?} is no name")));
+        }
+        Ok(format!("{}/{}", self.item, escaped(name)))
     }
 
     /// Lists the objects that match, page by page.
@@ -167,7 +173,7 @@ impl Kind {
 
     /// Shows one object.
     pub(crate) async fn show(&self, session: &mut Session, show: &Show) -> Result<(), Error> {
-        let answer = session.client.ask(Ask::get(self.path(&show.name))).await?;
+        let answer = session.client.ask(Ask::get(self.path(&show.name)?)).await?;
         session
             .output
             .show(&answer.data, |object| self.details(object))
@@ -233,7 +239,7 @@ impl Kind {
         name: &str,
         fields: Map<String, Value>,
     ) -> Result<(), Error> {
-        let ask = Ask::new(Method::PATCH, self.path(name)).json(&Value::Object(fields));
+        let ask = Ask::new(Method::PATCH, self.path(name)?).json(&Value::Object(fields));
         let answer = session.client.ask(ask).await?;
         self.updated(session, name, &answer.data)
     }
@@ -241,7 +247,7 @@ impl Kind {
     /// Sets attributes.
     pub(crate) async fn set(&self, session: &mut Session, set: Set) -> Result<(), Error> {
         let attributes = words::attributes(set.words)?;
-        let path = format!("{}/attributes", self.path(&set.name));
+        let path = format!("{}/attributes", self.path(&set.name)?);
         let ask = Ask::new(Method::PATCH, path).json(&Value::Object(attributes));
         let answer = session.client.ask(ask).await?;
         self.updated(session, &set.name, &answer.data)
@@ -249,7 +255,7 @@ impl Kind {
 
     /// Removes attributes.
     pub(crate) async fn clear(&self, session: &mut Session, clear: Clear) -> Result<(), Error> {
-        let path = format!("{}/attributes", self.path(&clear.name));
+        let path = format!("{}/attributes", self.path(&clear.name)?);
         let ask = Ask::new(Method::DELETE, path).json(&clear.attributes.into());
         let answer = session.client.ask(ask).await?;
         self.updated(session, &clear.name, &answer.data)
@@ -272,7 +278,7 @@ impl Kind {
         for name in delete.names {
             let answer = session
                 .client
-                .ask(Ask::new(Method::DELETE, self.path(&name)))
+                .ask(Ask::new(Method::DELETE, self.path(&name)?))
                 .await?;
             session
                 .output
@@ -324,12 +330,15 @@ mod tests {
 
     #[test]
     fn any_name_is_one_segment_of_a_path() {
-        assert_eq!(KIND.path("n4"), "/node/n4");
-        assert_eq!(KIND.path("../a b?x#/%"), "/node/..%2Fa%20b%3Fx%23%2F%25");
+        assert_eq!(KIND.path("n4").unwrap(), "/node/n4");
+        assert_eq!(KIND.path("a b?x#%").unwrap(), "/node/a%20b%3Fx%23%25");
         assert_eq!(
-            KIND.path("52:54:00:aa:00:04"),
+            KIND.path("52:54:00:aa:00:04").unwrap(),
             "/node/52%3A54%3A00%3Aaa%3A00%3A04"
         );
+        for other in ["n4/attributes", "../x", "", ".", ".."] {
+            assert!(KIND.path(other).is_err(), "{other}");
+        }
     }
 
     #[test]
