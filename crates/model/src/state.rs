@@ -264,10 +264,10 @@ impl<S: Spec> Collection<S> {
         value: Option<&[u8]>,
     ) -> Result<Option<Arc<Object<S>>>, BadRecord> {
         let new = value
-            .map(|value| Object::<S>::read(uid, revision, value))
+            .map(|value| Object::<S>::read(uid, revision, value).map(Arc::new))
             .transpose()?;
         let old = match &new {
-            Some(new) => self.by_uid.insert(uid, Arc::new(new.clone())),
+            Some(new) => self.by_uid.insert(uid, Arc::clone(new)),
             None => self.by_uid.remove(&uid),
         };
         if let Some(old) = &old {

@@ -305,6 +305,7 @@ fn by_number(name: &str) -> Vec<(bool, u64, &[u8])> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use serde_json::json;

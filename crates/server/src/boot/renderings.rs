@@ -9,8 +9,8 @@ use quick_cache::{Weighter, sync::Cache};
 
 use super::values::NodeValues;
 
-/// How many bytes of renderings are kept: the kickstarts of some thousand nodes.
-const CAPACITY: u64 = 16 << 20;
+/// How many bytes of renderings are kept: the kickstarts of a thousand nodes, which is more than install at once.
+const CAPACITY: u64 = 4 << 20;
 
 /// A rendered boot file.
 #[derive(Clone)]
@@ -60,7 +60,7 @@ impl Weighter<Occasion, Arc<Rendering>> for Length {
 
 impl Default for Renderings {
     fn default() -> Self {
-        Self(Cache::with_weighter(4096, CAPACITY, Length))
+        Self(Cache::with_weighter(1024, CAPACITY, Length))
     }
 }
 
