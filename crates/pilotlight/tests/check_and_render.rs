@@ -129,7 +129,7 @@ fn a_check_lists_exactly_what_would_fail_and_why() {
         "n12 | including.ks | sub/part.ks:2: node n12 has no attribute \"partition\"".to_owned(),
         "n13 | dangling.ks | dangling.ks:2: cannot include \"none.ks\": no such file".to_owned(),
         "n14 | cycle.ks | cycle.ks:1: include cycle: cycle.ks -> cycle.ks".to_owned(),
-        "n15 | nothing.ks | nothing.ks renders to nothing".to_owned(),
+        "n15 | nothing.ks | nothing.ks renders to nothing for this node".to_owned(),
         format!("n16 | absent.ks | no file \"absent.ks\" in {directory}"),
         "n17 | repo.ks | repo.ks:1: node n17 has no install tree for <root_url()>".to_owned(),
         "n18 |  | _boot_config \"rocky9\" (set by node) names no boot configuration".to_owned(),
