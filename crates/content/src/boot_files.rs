@@ -207,7 +207,8 @@ impl BootFiles {
                 directory: self.root.path().to_owned(),
             });
         }
-        let mut bytes = Vec::new();
+        // One more than there should be, so that the end is found without growing.
+        let mut bytes = Vec::with_capacity(id.size as usize + 1);
         file.take(MAX_BOOT_FILE + 1)
             .read_to_end(&mut bytes)
             .map_err(|source| self.root.failed("read", name, source))?;

@@ -21,7 +21,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Node, Self::Group, Self::BootConfig, Self::Admin];
+    pub(crate) const ALL: [Self; 4] = [Self::Node, Self::Group, Self::BootConfig, Self::Admin];
 
     /// The first part of the store keys of this kind.
     pub const fn prefix(self) -> &'static str {

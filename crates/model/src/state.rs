@@ -29,6 +29,17 @@ pub struct ClusterState {
 }
 
 impl ClusterState {
+    /// How the keys begin that [`load`](Self::load) needs. The others are claims, three to a node: they guard the store,
+    /// and the objects themselves say who owns what.
+    pub const PREFIXES: [&str; 6] = [
+        "admin/",
+        "bootconfig/",
+        "cluster",
+        "group/",
+        "node/",
+        "session/",
+    ];
+
     /// The state that these records make.
     ///
     /// # Errors
@@ -108,7 +119,7 @@ impl ClusterState {
             Some(Kind::BootConfig) => self.boot_configs.set(uid()?, *revision, value).map(drop),
             Some(Kind::Admin) => self.admins.set(uid()?, *revision, value).map(drop),
             None if prefix == "session" => self.sessions.set(uid()?, key, value),
-            // Claims (`name/…`, `mac/…`, `ip/…`) guard the store; here the objects themselves say who owns what.
+            // A claim (`name/…`, `mac/…`, `ip/…`).
             None => Ok(()),
         }
     }
@@ -387,6 +398,14 @@ mod tests {
 
     use super::*;
     use crate::{Expect, PasswordHash, SetBy, Transaction, creation};
+
+    #[test]
+    fn every_kind_of_object_is_loaded() {
+        for kind in Kind::ALL {
+            let prefix = format!("{}/", kind.prefix());
+            assert!(ClusterState::PREFIXES.contains(&&*prefix), "{prefix}");
+        }
+    }
 
     /// The least thing that executes a transaction as a store does.
     struct Records {

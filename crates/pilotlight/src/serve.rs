@@ -90,6 +90,9 @@ pub(crate) async fn start(
         anyhow::bail!("store.engine = \"etcd\" is not supported by this version; use \"sqlite\"");
     }
     let data = DataDirectory::hold(&settings.data)?;
+    // Before there is a cluster: a first start that finds its port taken leaves none behind.
+    let socket = data.file("api.sock");
+    let listeners = bind(settings, &socket)?;
     let store: Arc<dyn Store> = Arc::new(data.open_store(admin_pass_file)?);
     for directory in [&settings.paths.kickstarts, &settings.paths.clientpkgs] {
         make_directory(directory)?;
@@ -98,8 +101,6 @@ pub(crate) async fn start(
     let name = settings.head.name.clone().unwrap_or_else(host_name);
     let (ledger, recorder) = start_ledger(settings, &name, data.file("ledger.db"))?;
 
-    let socket = data.file("api.sock");
-    let listeners = bind(settings, &socket)?;
     let urls: Vec<String> = listeners.urls().collect();
     let limits = &settings.limits;
     let connections = Connections::new(

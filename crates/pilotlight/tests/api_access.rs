@@ -256,7 +256,7 @@ fn what_is_open_needs_no_token() {
                 let refused = ask(&head, &operation, None);
                 assert_eq!(
                     refused.refusal(),
-                    "403 only node n1 itself reports its status, from its own address"
+                    "403 only a node itself reports its status, from its own address"
                 );
             }
             _ => {}

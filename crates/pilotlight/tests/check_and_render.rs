@@ -97,11 +97,11 @@ fn a_check_lists_exactly_what_would_fail_and_why() {
     node(2, "n02", json!({}), json!([]));
     boot("n03", "diskless");
     boot("n04", "ztp:good.sh");
-    let sound = json!({"checked": 2, "without": 2, "problems": []});
+    let sound = json!({"checked": 2, "without": ["n02", "n03"], "problems": []});
     assert_eq!(head.api("GET", "/check", None).data(), sound);
     assert_eq!(
         head.cli(["check"]),
-        "2 nodes checked, every boot file renders\n"
+        "2 nodes checked, every boot file renders; without one: n02, n03\n"
     );
     assert_eq!(head.cli(["check", "-q"]), "");
 

@@ -101,7 +101,7 @@ impl Head {
     /// [`follow`](Self::follow) runs.
     ///
     /// # Errors
-    /// The state cannot be read, or the audit log not be opened.
+    /// The state cannot be read or is damaged, or the audit log not be opened.
     pub async fn new(
         settings: Settings,
         store: Arc<dyn Store>,
@@ -109,7 +109,10 @@ impl Head {
         ledger: Ledger,
         connections: Arc<Connections>,
     ) -> Result<Arc<Self>, HeadError> {
-        let state = Arc::new(ArcSwap::from_pointee(read_state(store.as_ref()).await?));
+        // Side by side, and what is damaged is said before what could not be read for it.
+        let (sound, state) = tokio::join!(store.check(), read_state(store.as_ref()));
+        sound?;
+        let state = Arc::new(ArcSwap::from_pointee(state?));
         let audit = Audit::open(&settings.audit_log).map_err(|source| HeadError::Audit {
             path: settings.audit_log.clone(),
             source,
@@ -213,9 +216,21 @@ impl Head {
 }
 
 async fn read_state(store: &dyn Store) -> Result<ClusterState, HeadError> {
-    let snapshot = store.scan("").await?;
-    let records = snapshot.records.into_iter().map(Change::from);
-    Ok(ClusterState::load(records, snapshot.revision)?)
+    loop {
+        let mut records = Vec::new();
+        let mut revisions = Vec::new();
+        for prefix in ClusterState::PREFIXES {
+            let part = store.scan(prefix).await?;
+            records.extend(part.records.into_iter().map(Change::from));
+            revisions.push(part.revision);
+        }
+        // Otherwise somebody wrote meanwhile, and the parts are not of one moment.
+        if let [revision, ref rest @ ..] = revisions[..]
+            && rest.iter().all(|other| *other == revision)
+        {
+            return Ok(ClusterState::load(records, revision)?);
+        }
+    }
 }
 
 /// A UID nobody has.

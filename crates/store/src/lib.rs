@@ -47,6 +47,10 @@ pub trait Store: Send + Sync {
     /// exists is refused with [`StoreError::AlreadyExists`].
     async fn backup(&self, to: &Path) -> Result<(), StoreError>;
 
+    /// Proves that what is kept is whole, by reading all of it; [`StoreError::Damaged`] says where it is not. Slow, but
+    /// reads and commits go on beside it.
+    async fn check(&self) -> Result<(), StoreError>;
+
     /// Whether a commit would succeed now, by writing something; the error says why it would not.
     async fn writable(&self) -> Result<(), StoreError>;
 

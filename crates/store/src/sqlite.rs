@@ -50,10 +50,10 @@ impl SqliteStore {
         Self::open_locked(path, lock)
     }
 
-    /// Opens the database at `path`, and checks its structure.
+    /// Opens the database at `path`. Whether it is sound all through is for [`Store::check`] to say.
     ///
-    /// [`StoreError::Missing`] where there is none; a file that is not a sound database of ours gets an error and is
-    /// left as it is. Blocks: not for an async thread that has other work.
+    /// [`StoreError::Missing`] where there is none; a file that is no database of ours gets an error and is left as it
+    /// is. Blocks: not for an async thread that has other work.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let lock = Lock::claim(&path)?;
@@ -108,6 +108,11 @@ impl Store for SqliteStore {
             copied
         })
         .await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let path = self.path.clone();
+        reader::blocking(move || file::check(&path)).await
     }
 
     async fn writable(&self) -> Result<(), StoreError> {

@@ -27,12 +27,12 @@ async fn sound(path: &Path) -> Snapshot {
     snapshot
 }
 
-/// What a start of the head does: open, read everything.
+/// What a start of the head does: open, check, read everything.
 async fn start(path: &Path) -> Result<Snapshot, StoreError> {
     let store = SqliteStore::open(path)?;
-    let snapshot = store.scan("").await;
+    let (checked, snapshot) = tokio::join!(store.check(), store.scan(""));
     store.close().await;
-    snapshot
+    checked.and(snapshot)
 }
 
 /// Asserts that the file is refused as damaged, with its name and a way out, and left as it was.

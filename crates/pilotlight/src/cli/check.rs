@@ -17,7 +17,7 @@ impl Check {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Error> {
         let data = session.client.ask(Ask::get("/check")).await?.data;
         let problems = data["problems"].as_array().map_or(0, Vec::len);
-        let checked = cell(&data["checked"]);
+        let checked = nodes(data["checked"].as_u64().unwrap_or_default());
         if session.output.is_json() {
             session.output.json(&data)?;
         } else if problems > 0 {
@@ -31,13 +31,36 @@ impl Check {
             }
             session.output.table(&table)?;
         }
-        match problems {
-            0 => session
-                .output
-                .remark(&format!("{checked} nodes checked, every boot file renders")),
-            _ => Err(Error::Found(format!(
-                "{checked} nodes checked, {problems} would not get their boot file"
-            ))),
+        if problems > 0 {
+            return Err(Error::Found(format!(
+                "{checked} checked, {problems} would not get their boot file"
+            )));
         }
+        let without: Vec<_> = (data["without"].as_array().into_iter().flatten())
+            .filter_map(|name| name.as_str())
+            .collect();
+        let without = match without[..] {
+            [] => String::new(),
+            [first, .., last] if without.len() > NAMED => {
+                format!(
+                    "; {} have none: {first} to {last}",
+                    nodes(without.len() as u64)
+                )
+            }
+            _ => format!("; without one: {}", without.join(", ")),
+        };
+        session.output.remark(&format!(
+            "{checked} checked, every boot file renders{without}"
+        ))
+    }
+}
+
+/// How many nodes are named one by one.
+const NAMED: usize = 10;
+
+fn nodes(count: u64) -> String {
+    match count {
+        1 => "1 node".to_owned(),
+        _ => format!("{count} nodes"),
     }
 }

@@ -1,12 +1,15 @@
 //! Passwords: from a file, from standard input, or typed unseen. Never from an argument, which others can read.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufRead, BufReader, IsTerminal, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::path::Path;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::error::Error;
+
+/// Bytes of a password at most: what is longer is no password file.
+const LONGEST: u64 = 4096;
 
 /// The first line of `file` (`-` is standard input); without one, what is typed on the terminal, or else the first line
 /// of standard input.
@@ -16,17 +19,12 @@ use crate::error::Error;
 pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<String, Error> {
     let line = match file {
         Some(file) if file != Path::new("-") => {
-            std::fs::read_to_string(file).map_err(|error| Error::file("read", file, error))?
+            let opened = File::open(file);
+            let line = opened.and_then(|file| first_line(&mut BufReader::new(file)));
+            line.map_err(|error| Error::file("read", file, error))?
         }
         None if io::stdin().is_terminal() => ask(prompt).map_err(unreadable)?,
-        _ => {
-            let mut line = String::new();
-            io::stdin()
-                .lock()
-                .read_line(&mut line)
-                .map_err(unreadable)?;
-            line
-        }
+        _ => first_line(&mut io::stdin().lock()).map_err(unreadable)?,
     };
     match line.lines().next() {
         None | Some("") => Err(Error::Usage("the password is empty".to_owned())),
@@ -44,6 +42,16 @@ pub(crate) fn read_new(file: Option<&Path>, whose: &str) -> Result<String, Error
         return Err(Error::Usage("the two passwords differ".to_owned()));
     }
     Ok(password)
+}
+
+fn first_line(from: &mut impl BufRead) -> io::Result<String> {
+    let mut line = String::new();
+    let length = from.take(LONGEST + 1).read_line(&mut line)?;
+    if length as u64 > LONGEST {
+        let why = format!("its first line is longer than {LONGEST} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(line)
 }
 
 fn unreadable(source: io::Error) -> Error {
@@ -105,6 +113,12 @@ mod tests {
         assert_eq!(from_file("s3 cret \n").unwrap(), "s3 cret ");
         assert_eq!(from_file("s3cret").unwrap(), "s3cret");
         assert_eq!(from_file("s3cret\r\nnext\n").unwrap(), "s3cret");
+    }
+
+    #[test]
+    fn what_never_ends_is_refused() {
+        let error = read(Some(Path::new("/dev/zero")), "").unwrap_err();
+        assert!(error.to_string().contains("longer than 4096"), "{error}");
     }
 
     #[test]

@@ -63,20 +63,20 @@ pub(crate) struct Settings {
 impl Settings {
     /// Reads every key through `reader`, with `flags` on top.
     pub(super) fn read(reader: &mut Reader<'_>, flags: &Flags) -> Self {
-        let mut listen = reader.optional("listen", list_of(word)).unwrap_or_default();
+        let written = reader.optional("listen", list_of(word));
         if !flags.listen.is_empty() {
             reader.overridden("listen", "--listen");
-            listen.extend(flags.listen.iter().cloned());
         }
-        if listen.is_empty() {
-            listen.push(ListenAddress::new("0.0.0.0", 80));
-        }
+        let listen = match (written, &flags.listen[..]) {
+            (None, []) => vec![ListenAddress::new("0.0.0.0", 80)],
+            (written, flags) => [written.unwrap_or_default(), flags.to_vec()].concat(),
+        };
         let mut data = reader.value("data", path, "/var/lib/pilotlight".into());
         if let Some(given) = &flags.data {
             reader.overridden("data", "--data");
             data.clone_from(given);
         }
-        Self {
+        let settings = Self {
             listen,
             base_url: reader.optional("base_url", word).map(|BaseUrl(url)| url),
             trusted_proxies: reader
@@ -99,7 +99,12 @@ impl Settings {
             ledger: Ledger::read(reader),
             log: Log::read(reader),
             data,
+        };
+        // Empty is how HTTPS is served alone; otherwise nobody could reach the head.
+        if settings.listen.is_empty() && settings.tls.is_none() {
+            reader.refuse("listen", "names no address; without it, it is 0.0.0.0:80");
         }
+        settings
     }
 }
 

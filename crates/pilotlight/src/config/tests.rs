@@ -353,6 +353,22 @@ fn faults_of_the_environment_name_the_variable() {
 }
 
 #[test]
+fn no_address_at_all_is_refused() {
+    for (text, environment) in [
+        ("listen = []", [].as_slice()),
+        ("", &[("PILOTLIGHT_LISTEN", "")]),
+    ] {
+        let faults = faults(&sources(text, environment).load()).join("\n");
+        assert!(faults.contains("listen: names no address"), "{faults}");
+    }
+    let mut with_a_flag = sources("listen = []", &[]);
+    with_a_flag.flags.listen = vec!["127.0.0.1:1".parse().unwrap()];
+    assert_eq!(settings(with_a_flag.load()).listen.len(), 1);
+    let https_alone = sources("listen = []\n[tls]\ncert = \"c\"\nkey = \"k\"", &[]);
+    assert!(settings(https_alone.load()).listen.is_empty());
+}
+
+#[test]
 fn flags_win_and_listen_adds() {
     let mut sources = sources(
         "listen = [\"127.0.0.1:1\"]\ndata = \"/file\"",

@@ -24,9 +24,9 @@ use super::{
 /// Fetches that may wait. A whole cluster that powers on fits; beyond it they are dropped and counted.
 const QUEUE: usize = 32_768;
 
-/// Fetches recorded in a second, sustained. One costs some 10 µs of CPU, so that this is a twelfth of one core: when
-/// more is asked of a small head, its cores are for serving.
-const RATE: u32 = 8_000;
+/// Fetches recorded in a second, sustained. To record one costs as much CPU as to serve one from memory: more than this,
+/// and a small head would spend on its books what its nodes wait for. A cluster that powers on is a queue of seconds.
+const RATE: u32 = 2_000;
 
 /// The shortest time between two batches: enough to gather one, too short for an eye that follows the log.
 const PACE: Duration = Duration::from_millis(25);
@@ -35,7 +35,7 @@ const PACE: Duration = Duration::from_millis(25);
 const BATCH: usize = RATE as usize / 10;
 
 /// How long a query waits for what was fetched before it to be recorded.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long closing waits for a log that takes no more lines.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ impl Ledger {
         }
     }
 
-    /// What was fetched, once all that was recorded before this call is there, or a second has passed. Blocks: not
+    /// What was fetched, once all that was recorded before this call is there, or five seconds have passed. Blocks: not
     /// for async threads.
     ///
     /// # Errors
@@ -158,6 +158,7 @@ impl Recorder {
             .name("ledger".to_owned())
             .spawn(move || {
                 let _running: Sender<()> = running;
+                give_way();
                 let writer = Writer::new(
                     settings,
                     path,
@@ -193,6 +194,14 @@ impl Drop for Recorder {
             // A panic there has been reported by its hook.
             let _ = thread.join();
         }
+    }
+}
+
+/// Leaves the cores to those who serve: this thread takes what they leave. On Linux a nice value is a thread's own
+/// (sched(7)).
+fn give_way() {
+    if let Err(error) = rustix::process::nice(19) {
+        tracing::warn!(%error, "the ledger's thread cannot give way to those that serve");
     }
 }
 

@@ -66,17 +66,27 @@ async fn serve_tcp<S: Service>(
         local: stream.local_addr().ok().map(canonical),
         tls: tls.is_some(),
     });
-    let Some(Tls(acceptor)) = tls else {
-        return http1::serve(stream, false, connection, &server).await;
-    };
+    match tls {
+        None => http1::serve(stream, false, connection, &server).await,
+        // In a box: what TLS needs would make every plain connection, too, seven times as large.
+        Some(tls) => Box::pin(serve_tls(stream, tls, connection, &server)).await,
+    }
+}
+
+async fn serve_tls<S: Service>(
+    stream: TcpStream,
+    Tls(acceptor): Tls,
+    connection: Arc<Connection>,
+    server: &Arc<Server<S>>,
+) {
     let handshake = timeout(server.limits.header_time, acceptor.accept(stream));
     let Some(Ok(Ok(stream))) = server.shutdown.run_until_cancelled(handshake).await else {
         return;
     };
     if stream.get_ref().1.alpn_protocol() == Some(tls::H2) {
-        http2::serve(stream, connection, &server).await;
+        http2::serve(stream, connection, server).await;
     } else {
-        http1::serve(stream, true, connection, &server).await;
+        http1::serve(stream, true, connection, server).await;
     }
 }
 

@@ -20,8 +20,8 @@ use crate::{
 pub(crate) struct Report {
     /// How many nodes have boot files to render.
     checked: usize,
-    /// How many nodes have none: no `_boot_config`, or one that names no file.
-    without: usize,
+    /// The nodes that have none: no `_boot_config`, or one that names no file.
+    without: Vec<Name>,
     problems: Vec<Problem>,
 }
 
@@ -41,13 +41,13 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
     let report = tokio::task::spawn_blocking(move || {
         let mut report = Report {
             checked: 0,
-            without: 0,
+            without: Vec::new(),
             problems: Vec::new(),
         };
         for node in nodes {
             values.node = Some(Arc::clone(&node));
             match boot_file_of(&values, &node) {
-                Ok(None) => report.without += 1,
+                Ok(None) => report.without.push(node.name.clone()),
                 Ok(Some(file)) => {
                     report.checked += 1;
                     if let Err(error) = renders(&values, &file) {

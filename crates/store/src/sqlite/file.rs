@@ -116,15 +116,26 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
             known: schema::VERSION,
         });
     }
-    // The structure of every page; what is stored in them is proved by the checksums as it is read.
-    let verdict: String = connection
-        .pragma_query_value(None, "quick_check", |row| row.get(0))
-        .map_err(failed)?;
-    if verdict != "ok" {
-        return Err(damaged(&verdict));
-    }
     schema::make_durable(&connection).map_err(failed)?;
     Ok(connection)
+}
+
+/// Checks the structure of every page of the open database; what is stored in them is proved by the checksums as it is
+/// read.
+pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| failure("read", path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let verdict: String = Connection::open_with_flags(path, flags)
+        .map_err(failed)?
+        .pragma_query_value(None, "quick_check", |row| row.get(0))
+        .map_err(failed)?;
+    match verdict.as_str() {
+        "ok" => Ok(()),
+        _ => Err(StoreError::Damaged {
+            path: path.to_owned(),
+            what: verdict,
+        }),
+    }
 }
 
 /// Copies the open database `from` into the new file `to`.
