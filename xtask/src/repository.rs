@@ -8,13 +8,14 @@ use std::{
 
 use anyhow::{Context, Result};
 
-/// Directories that hold what was made from the repository, not the repository.
+/// Directories that hold what was made from the repository, not the repository, or what others would write.
 const NOT_OURS: &[&str] = &[
     ".git",
     "target",
     "fuzz/target",
     "fuzz/corpus",
     "fuzz/artifacts",
+    "crates/ignition/tests/butane",
 ];
 
 /// The directory that holds the workspace.

@@ -10,6 +10,7 @@ use crate::repository::Repository;
 const FLOORS: &[(&str, u8)] = &[
     ("model", 1),
     ("template", 1),
+    ("ignition", 1),
     ("store", 2),
     ("content", 2),
     ("server", 3),

@@ -1,0 +1,476 @@
+//! Values in configs: what stands in a text of a config is replaced for each machine, and nothing else can change by it.
+
+use std::{borrow::Cow, io::Read as _};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::{
+    Diagnostic, Path, Position, Severity, Tree, Value, Version,
+    config::{read, without_errors},
+    data_url, json, spec,
+};
+
+/// What compressed contents may grow to.
+const MAX_CONTENTS: u64 = 64 << 20;
+
+/// How deep configs may lie in the `data:` URLs of configs to have forms.
+const MAX_NESTED: usize = 3;
+
+/// A config with forms in its texts, ready to be rendered for any number of machines.
+///
+/// Forms may stand in every text but keys, and in what `data:` URLs hold: there they are found and replaced in the contents
+/// themselves. A config within a config is one again, so that a value changes no structure there either.
+#[derive(Debug)]
+pub struct Prepared {
+    source: Vec<u8>,
+    tree: Tree,
+    version: Version,
+    warnings: Vec<Diagnostic>,
+    /// The config as it is written, cut where a text holds forms: always one more than there are `holes`.
+    pieces: Vec<Vec<u8>>,
+    holes: Vec<Hole>,
+    /// Whether a text broke a rule as it is, which its values may yet mend.
+    has_suspects: bool,
+}
+
+/// A text that holds forms.
+#[derive(Debug)]
+struct Hole {
+    /// Which of the texts of the config it is, in their order.
+    nth: usize,
+    /// As it stands in the config.
+    text: String,
+    path: Path,
+    position: Option<Position>,
+    /// Whether a value in it might break a rule.
+    has_rules: bool,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// The forms stand in the text itself.
+    Text,
+    /// They stand in what a `data:` URL holds.
+    Contents { bytes: Vec<u8>, gzip: bool },
+    /// They stand in the texts of a config that a `data:` URL holds.
+    Config { inner: Box<Prepared>, gzip: bool },
+}
+
+/// Puts values into a text that holds forms, whose place it is given for what it may have to say about it. Returns nothing if
+/// the text stays as it is.
+pub type Fill<'f, E> = dyn FnMut(&Path, &[u8]) -> Result<Option<Vec<u8>>, E> + 'f;
+
+/// A config for one machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered<'p> {
+    /// The text; if nothing was replaced, the one that was prepared, to the byte.
+    pub text: Cow<'p, [u8]>,
+    /// What its author may want to know.
+    pub warnings: Cow<'p, [Diagnostic]>,
+}
+
+/// Why a config cannot be rendered for a machine.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RenderError<E> {
+    /// A form could not be replaced.
+    #[error("{path}: {reason}")]
+    Form {
+        /// Where in the config.
+        path: Path,
+        /// Where in its text.
+        position: Option<Position>,
+        /// Why not.
+        reason: E,
+    },
+    /// JSON holds text only; other bytes need a `data:` URL.
+    #[error("{path}: what is put in here is not UTF-8")]
+    NotText {
+        /// Where in the config.
+        path: Path,
+        /// Where in its text.
+        position: Option<Position>,
+    },
+    /// With its values it is no valid config.
+    #[error("with its values the config is not valid: {}", first_error(.0))]
+    Invalid(Vec<Diagnostic>),
+}
+
+fn first_error(found: &[Diagnostic]) -> String {
+    let error = found.iter().find(|found| found.severity == Severity::Error);
+    error.map_or_else(String::new, |error| match &error.path {
+        Some(path) => format!("{path}: {}", error.message),
+        None => error.message.clone(),
+    })
+}
+
+impl Prepared {
+    /// Reads a config and finds what holds forms. An error that a value may yet mend is none here.
+    pub fn parse(text: &[u8], has_forms: &dyn Fn(&[u8]) -> bool) -> Result<Self, Vec<Diagnostic>> {
+        Self::parse_nested(text, has_forms, 0)
+    }
+
+    /// The same of a config that is not in a text, as one that was translated.
+    pub fn from_tree(
+        tree: Tree,
+        has_forms: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let version = crate::config::version(&tree).map_err(|found| vec![found])?;
+        let source = json::to_text(&tree);
+        Self::new(source, tree, version, has_forms, 0)
+    }
+
+    fn parse_nested(
+        text: &[u8],
+        has_forms: &dyn Fn(&[u8]) -> bool,
+        depth: usize,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let (tree, version) = read(text)?;
+        Self::new(text.to_vec(), tree, version, has_forms, depth)
+    }
+
+    fn new(
+        source: Vec<u8>,
+        tree: Tree,
+        version: Version,
+        has_forms: &dyn Fn(&[u8]) -> bool,
+        depth: usize,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut finder = Finder {
+            has_forms,
+            depth,
+            texts: 0,
+            holes: Vec::new(),
+            errors: Vec::new(),
+        };
+        finder.find(&tree, "");
+        let Finder { holes, errors, .. } = finder;
+        let mut found = spec::validate(&tree, version);
+        let before = found.len();
+        found.retain(|found| !is_suspect(found, &holes));
+        let has_suspects = found.len() < before;
+        found.extend(errors);
+        let warnings = without_errors(found)?;
+        let pieces = pieces(&tree, &holes);
+        Ok(Self {
+            source,
+            tree,
+            version,
+            warnings,
+            pieces,
+            holes,
+            has_suspects,
+        })
+    }
+
+    /// The version of the specification that it follows.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// What its author may want to know, whatever the values.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// The text that was prepared.
+    pub fn source(&self) -> &[u8] {
+        &self.source
+    }
+
+    /// Whether it is the same for every machine.
+    pub fn is_constant(&self) -> bool {
+        self.holes.is_empty()
+    }
+
+    /// Puts values into each text that holds forms.
+    pub fn render<E>(&self, fill: &mut Fill<'_, E>) -> Result<Rendered<'_>, RenderError<E>> {
+        let mut filled = Vec::with_capacity(self.holes.len());
+        for hole in &self.holes {
+            filled.push(hole.fill(fill)?);
+        }
+        let changed = || {
+            self.holes
+                .iter()
+                .zip(&filled)
+                .filter(|(_, text)| text.is_some())
+        };
+        let warnings = match self.has_suspects || changed().any(|(hole, _)| hole.has_rules) {
+            true => Cow::Owned(self.validate(&filled).map_err(RenderError::Invalid)?),
+            false => Cow::Borrowed(self.warnings.as_slice()),
+        };
+        let text = match changed().next() {
+            None => Cow::Borrowed(self.source.as_slice()),
+            Some(_) => Cow::Owned(self.assemble(&filled)),
+        };
+        Ok(Rendered { text, warnings })
+    }
+
+    fn assemble(&self, filled: &[Option<String>]) -> Vec<u8> {
+        let lengths = self
+            .pieces
+            .iter()
+            .map(Vec::len)
+            .chain(filled.iter().flatten().map(String::len));
+        let mut text = Vec::with_capacity(lengths.sum::<usize>() + 64);
+        let mut pieces = self.pieces.iter();
+        text.extend(pieces.next().into_iter().flatten());
+        for ((hole, filled), piece) in self.holes.iter().zip(filled).zip(pieces) {
+            json::write_string(filled.as_ref().unwrap_or(&hole.text), &mut text);
+            text.extend_from_slice(piece);
+        }
+        text
+    }
+
+    fn validate(&self, filled: &[Option<String>]) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
+        let mut holes = self.holes.iter().zip(filled).peekable();
+        let (mut texts, mut nth) = (Vec::with_capacity(self.holes.len()), 0);
+        for_each_text(&self.tree, &mut |tree| {
+            if let Some((_, Some(filled))) = holes.next_if(|(hole, _)| hole.nth == nth) {
+                texts.push((tree, filled.as_str()));
+            }
+            nth += 1;
+        });
+        without_errors(spec::validate_filled(&self.tree, self.version, &texts))
+    }
+}
+
+impl Hole {
+    fn fill<E>(&self, fill: &mut Fill<'_, E>) -> Result<Option<String>, RenderError<E>> {
+        let (path, position) = (&self.path, self.position);
+        let mut filled = |text: &[u8]| {
+            fill(path, text).map_err(|reason| RenderError::Form {
+                path: path.clone(),
+                position,
+                reason,
+            })
+        };
+        match &self.held {
+            Held::Text => {
+                let text = filled(self.text.as_bytes())?
+                    .map(String::from_utf8)
+                    .transpose();
+                text.map_err(|_| RenderError::NotText {
+                    path: path.clone(),
+                    position,
+                })
+            }
+            Held::Contents { bytes, gzip } => {
+                Ok(filled(bytes)?.map(|contents| encode(&contents, *gzip)))
+            }
+            Held::Config { inner, gzip } => {
+                let rendered =
+                    inner.render(&mut |within_it, text| fill(&within(path, within_it), text));
+                let rendered = rendered.map_err(|error| error.within(path, position))?;
+                Ok(match rendered.text {
+                    Cow::Borrowed(_) => None,
+                    Cow::Owned(text) => Some(encode(&text, *gzip)),
+                })
+            }
+        }
+    }
+}
+
+fn encode(contents: &[u8], gzip: bool) -> String {
+    match gzip {
+        true => data_url::compressed(contents),
+        false => data_url::shortest(contents, false).source,
+    }
+}
+
+impl<E> RenderError<E> {
+    /// Of a config within a config: where the inner one stands is all that the outer one's text can show.
+    fn within(self, outer: &Path, position: Option<Position>) -> Self {
+        match self {
+            Self::Form { path, reason, .. } => Self::Form {
+                path: within(outer, &path),
+                position,
+                reason,
+            },
+            Self::NotText { path, .. } => Self::NotText {
+                path: within(outer, &path),
+                position,
+            },
+            Self::Invalid(found) => Self::Invalid(diagnostics_within(found, outer, position)),
+        }
+    }
+}
+
+fn within(outer: &Path, inner: &Path) -> Path {
+    Path([outer.0.as_slice(), inner.0.as_slice()].concat())
+}
+
+fn diagnostics_within(
+    found: Vec<Diagnostic>,
+    outer: &Path,
+    position: Option<Position>,
+) -> Vec<Diagnostic> {
+    let place = |found: Diagnostic| Diagnostic {
+        path: Some(within(outer, &found.path.unwrap_or_default())),
+        position,
+        ..found
+    };
+    found.into_iter().map(place).collect()
+}
+
+/// Whether a value may yet mend what is wrong: it was found in a text that holds forms, or around one.
+fn is_suspect(found: &Diagnostic, holes: &[Hole]) -> bool {
+    let Some(path) = found
+        .path
+        .as_ref()
+        .filter(|_| found.severity == Severity::Error)
+    else {
+        return false;
+    };
+    holes.iter().any(|hole| hole.path.0.starts_with(&path.0))
+}
+
+fn pieces(tree: &Tree, holes: &[Hole]) -> Vec<Vec<u8>> {
+    let (mut pieces, mut rest) = (Vec::with_capacity(holes.len() + 1), Vec::new());
+    let mut holes = holes.iter().peekable();
+    let mut nth = 0;
+    json::write(tree, &mut rest, &mut |text, out| {
+        match holes.next_if(|hole| hole.nth == nth) {
+            Some(_) => pieces.push(std::mem::take(out)),
+            None => json::write_string(text, out),
+        }
+        nth += 1;
+    });
+    pieces.push(rest);
+    pieces
+}
+
+fn for_each_text<'t>(tree: &'t Tree, visit: &mut dyn FnMut(&'t Tree)) {
+    match &tree.value {
+        Value::Text(_) => visit(tree),
+        Value::List(items) => items.iter().for_each(|item| for_each_text(item, visit)),
+        Value::Map(entries) => entries
+            .iter()
+            .for_each(|entry| for_each_text(&entry.value, visit)),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
+    }
+}
+
+/// Finds the texts that hold forms, in the order in which they are written.
+struct Finder<'f> {
+    has_forms: &'f dyn Fn(&[u8]) -> bool,
+    depth: usize,
+    texts: usize,
+    holes: Vec<Hole>,
+    errors: Vec<Diagnostic>,
+}
+
+impl Finder<'_> {
+    /// `key` is the key that `tree` stands under, itself or its list.
+    fn find(&mut self, tree: &Tree, key: &str) {
+        match &tree.value {
+            Value::Text(text) => {
+                let held = (self.has_forms)(text.as_bytes()).then_some(Held::Text);
+                self.add(tree, text, true, held);
+            }
+            Value::List(items) => items.iter().for_each(|item| self.find(item, key)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    match &entry.value.value {
+                        Value::Text(url) if entry.key == "source" && url.starts_with("data:") => {
+                            self.find_in_url(&entry.value, url, tree, key);
+                        }
+                        _ => self.find(&entry.value, &entry.key),
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Float(_) => {}
+        }
+    }
+
+    fn add(&mut self, tree: &Tree, text: &str, has_rules: bool, held: Option<Held>) {
+        self.holes.extend(held.map(|held| Hole {
+            nth: self.texts,
+            text: text.to_string(),
+            path: tree.path.clone(),
+            position: tree.position,
+            has_rules,
+            held,
+        }));
+        self.texts += 1;
+    }
+
+    fn find_in_url(&mut self, source: &Tree, url: &str, resource: &Tree, key: &str) {
+        let gzip = resource.get("compression").and_then(Tree::text) == Some("gzip");
+        let held = match self.contents(url, gzip) {
+            // Neither could the client read it, and the rules have said so.
+            None => None,
+            Some(bytes) if matches!(key, "merge" | "replace") => {
+                self.config_with_forms(source, &bytes, gzip)
+            }
+            Some(bytes) => (self.has_forms)(&bytes).then(|| Held::Contents {
+                bytes: bytes.into_owned(),
+                gzip,
+            }),
+        };
+        let hash = resource.get("verification").and_then(|it| it.get("hash"));
+        if let (Some(_), Some(hash)) = (&held, hash.filter(|hash| hash.value != Value::Null)) {
+            let message =
+                "the hash is of contents that differ from machine to machine; leave it out"
+                    .to_string();
+            self.refuse(hash, message);
+        }
+        // Whatever contents are, a URL of them is a URL, and of these no two are compared.
+        let has_rules = !matches!(key, "contents" | "append" | "keyFile");
+        self.add(source, url, has_rules, held);
+    }
+
+    fn contents<'u>(&self, url: &'u str, gzip: bool) -> Option<Cow<'u, [u8]>> {
+        // Of a URL with forms not all characters are escaped that should be, but what it becomes is written by us.
+        let held = match data_url::decode(url) {
+            Err(_) if (self.has_forms)(url.as_bytes()) => data_url::decode_unescaped(url),
+            held => held,
+        };
+        let held = held.ok()?;
+        if !gzip {
+            return Some(held);
+        }
+        let mut contents = Vec::new();
+        let read = MultiGzDecoder::new(&*held)
+            .take(MAX_CONTENTS + 1)
+            .read_to_end(&mut contents);
+        (read.is_ok() && contents.len() as u64 <= MAX_CONTENTS).then_some(Cow::Owned(contents))
+    }
+
+    fn config_with_forms(&mut self, source: &Tree, text: &[u8], gzip: bool) -> Option<Held> {
+        if self.depth == MAX_NESTED {
+            if (self.has_forms)(text) {
+                self.refuse(
+                    source,
+                    format!("a form in configs within configs, more than {MAX_NESTED} deep"),
+                );
+            }
+            return None;
+        }
+        match Prepared::parse_nested(text, self.has_forms, self.depth + 1) {
+            Ok(inner) if inner.is_constant() => None,
+            Ok(inner) => Some(Held::Config {
+                inner: Box::new(inner),
+                gzip,
+            }),
+            Err(found) => {
+                // What nothing is put into is as its author wants it, and not looked into any further.
+                if (self.has_forms)(text) {
+                    self.errors
+                        .extend(diagnostics_within(found, &source.path, source.position));
+                }
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, at: &Tree, message: String) {
+        let (path, position) = (Some(at.path.clone()), at.position);
+        self.errors.push(Diagnostic {
+            severity: Severity::Error,
+            path,
+            position,
+            message,
+        });
+    }
+}

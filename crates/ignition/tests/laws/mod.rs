@@ -1,0 +1,72 @@
+//! What holds of every text, as a config and as one to put values in.
+
+use ignition::{Config, Prepared, RenderError, Rendered};
+
+/// Panics where it does not hold.
+pub(crate) fn hold(source: &[u8]) {
+    let strict = Config::parse(source);
+    let lenient = Prepared::parse(source, &|_| false);
+    assert_eq!(
+        strict.is_ok(),
+        lenient.is_ok(),
+        "without forms there is nothing to be lenient about"
+    );
+    if let Ok(config) = &strict {
+        assert_eq!(config.text(), source);
+        let rewritten = Config::from_tree(config.tree().clone());
+        assert!(
+            rewritten.is_ok_and(|rewritten| Config::parse(rewritten.text()).is_ok()),
+            "what is valid stays so, written anew"
+        );
+    }
+    let Ok(prepared) = Prepared::parse(source, &has_form) else {
+        return;
+    };
+    let unchanged = prepared.render::<()>(&mut |_, _| Ok(None));
+    assert!(
+        unchanged.is_ok_and(|rendered| rendered.text == source) || strict.is_err(),
+        "what nothing is put in stays as it is"
+    );
+    for value in [&b"x"[..], br#"", "a": {"b": ["c"#, b"\0\xff"] {
+        if let Ok(rendered) = render(&prepared, value) {
+            assert!(
+                Config::parse(&rendered.text).is_ok(),
+                "what is sent is valid"
+            );
+        }
+    }
+}
+
+/// The form of these tests.
+pub(crate) const FORM: &[u8] = b"<v>";
+
+/// Whether a text holds it.
+pub(crate) fn has_form(text: &[u8]) -> bool {
+    text.windows(FORM.len()).any(|window| window == FORM)
+}
+
+/// Puts `value` in the place of each form.
+pub(crate) fn render<'p>(
+    prepared: &'p Prepared,
+    value: &[u8],
+) -> Result<Rendered<'p>, RenderError<String>> {
+    prepared.render(&mut |_, text| Ok(has_form(text).then(|| replace(text, value))))
+}
+
+/// `text` with `value` in the place of each form.
+pub(crate) fn replace(text: &[u8], value: &[u8]) -> Vec<u8> {
+    let (mut replaced, mut rest) = (Vec::new(), text);
+    while let Some((&first, after)) = rest.split_first() {
+        match rest.strip_prefix(FORM) {
+            Some(after) => {
+                replaced.extend_from_slice(value);
+                rest = after;
+            }
+            None => {
+                replaced.push(first);
+                rest = after;
+            }
+        }
+    }
+    replaced
+}
