@@ -2,7 +2,9 @@
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, openat, openat2, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat,
+};
 use rustix::io::Errno;
 
 /// How paths are kept beneath a directory. Chosen once, by what the kernel and its seccomp filters permit.
@@ -72,6 +74,31 @@ impl Beneath {
             },
         }
     }
+
+    /// What `path` leads to. One system call for a single component that is no symbolic link, which cannot lead
+    /// outside; else a confined open.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn stat(self, directory: BorrowedFd<'_>, path: &str) -> Result<Stat, Errno> {
+        if !path.contains('/')
+            && let Ok(stat) = statat(directory, path, AtFlags::SYMLINK_NOFOLLOW)
+            && !is_symlink(&stat)
+        {
+            return Ok(stat);
+        }
+        let stat = fstat(self.open(directory, path, OFlags::PATH)?)?;
+        // Opened itself, where links are not followed.
+        if is_symlink(&stat) {
+            Err(Errno::LOOP)
+        } else {
+            Ok(stat)
+        }
+    }
+}
+
+fn is_symlink(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// Opens one component, which must not be a symbolic link.
@@ -85,7 +112,7 @@ fn open_component(
         // A link where a directory must be is "not a directory" to the kernel; tell it apart from a file.
         let is_link = || {
             statat(directory, component, AtFlags::SYMLINK_NOFOLLOW)
-                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+                .is_ok_and(|stat| is_symlink(&stat))
         };
         if error == Errno::NOTDIR && is_link() {
             Errno::LOOP

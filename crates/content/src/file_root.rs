@@ -20,7 +20,7 @@ use crate::{ContentError, FileId, FileKind, FileName, temporary};
 /// The directory is opened by its path at each access, not held: one that is replaced as a whole (`mv` of a new
 /// tree, a switched symbolic link, a mount) is served from the next request on, and while it is gone requests
 /// fail with [`ContentError::Directory`]. The path itself is the administrator's, and links in it are followed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FileRoot {
     path: PathBuf,
     beneath: Beneath,
@@ -32,6 +32,13 @@ impl FileRoot {
     /// # Errors
     /// [`ContentError::Directory`] when it is not there, not a directory or not accessible.
     pub fn open(path: &Path) -> Result<Self, ContentError> {
+        let root = Self::at(path)?;
+        temporary::remove_abandoned(&root)?;
+        Ok(root)
+    }
+
+    /// The same, but changes nothing there.
+    pub(crate) fn at(path: &Path) -> Result<Self, ContentError> {
         let path = std::path::absolute(path).map_err(|source| ContentError::Directory {
             path: path.to_owned(),
             source,
@@ -41,7 +48,6 @@ impl FileRoot {
             beneath: Beneath::Openat2,
         };
         root.beneath = Beneath::probe(root.top().map_err(|error| root.unusable(error))?.as_fd());
-        temporary::remove_abandoned(&root)?;
         Ok(root)
     }
 
@@ -122,6 +128,11 @@ impl FileRoot {
     pub(crate) fn open_directory(&self, path: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         self.beneath.open(self.top()?.as_fd(), path, flags)
+    }
+
+    /// How paths are kept beneath this directory, and beneath those in it.
+    pub(crate) const fn beneath(&self) -> Beneath {
+        self.beneath
     }
 
     fn top(&self) -> Result<OwnedFd, Errno> {

@@ -35,29 +35,48 @@ pub(crate) fn read_at_rest<T>(
     root: &FileRoot,
     name: &FileName,
     settling: Duration,
-    mut read: impl FnMut(&mut File, FileId) -> Result<Option<T>, ContentError>,
+    read: impl FnMut(&mut File, FileId) -> Result<Option<T>, ContentError>,
 ) -> Result<Reading<T>, ContentError> {
+    let (open, identify) = (
+        || root.open_file(name),
+        |file: &File| root.identify(name, file),
+    );
+    let reading = read_opened_at_rest(settling, open, identify, read)?;
+    reading.ok_or_else(|| root.failed("read", name, Errno::AGAIN.into()))
+}
+
+/// The same for a file that is opened and identified in another way. `None` when it never rests.
+///
+/// # Errors
+/// What opening the file, identifying it or `read` fails with.
+pub(crate) fn read_opened_at_rest<T, E>(
+    settling: Duration,
+    open: impl Fn() -> Result<File, E>,
+    identify: impl Fn(&File) -> Result<FileId, E>,
+    mut read: impl FnMut(&mut File, FileId) -> Result<Option<T>, E>,
+) -> Result<Option<Reading<T>>, E> {
     for _ in 0..TRIES {
         let (began, clock) = (Instant::now(), SystemTime::now());
-        let mut file = root.open_file(name)?;
-        let id = root.identify(name, &file)?;
+        let mut file = open()?;
+        let id = identify(&file)?;
         let outcome = read(&mut file, id);
-        if root.identify(name, &file)? != id {
+        if identify(&file)? != id {
             continue;
         }
         if let Some(value) = outcome? {
-            return Ok(Reading {
+            return Ok(Some(Reading {
                 value,
                 id,
                 began,
                 settled: is_settled(id, settling, clock),
-            });
+            }));
         }
     }
-    Err(root.failed("read", name, Errno::AGAIN.into()))
+    Ok(None)
 }
 
-fn is_settled(id: FileId, settling: Duration, clock: SystemTime) -> bool {
+/// Whether `id`, read at the time `clock`, proves the bytes.
+pub(crate) fn is_settled(id: FileId, settling: Duration, clock: SystemTime) -> bool {
     id.ctime
         .checked_add(settling)
         .is_some_and(|settled| settled <= clock)
