@@ -1,6 +1,7 @@
 #!/bin/sh
 # Boots two virtual machines from a real head, all the way: firmware, iPXE, kernel,
-# initrd, and a boot file that holds the values of the machine that asked for it.
+# initrd, a boot file that holds the values of the machine that asked for it, and
+# Ignition from the head, which provisions the machine with its config.
 #
 #   boot.sh PILOTLIGHT [CACHE]
 #

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes ready what a virtual node needs to boot: QEMU, the iPXE ROM, a kernel, an
-# initrd, and dnsmasq for the network it boots from.
+# initrd, dnsmasq for the network it boots from, and Ignition.
 #
 #   install.sh CACHE
 #
@@ -19,7 +19,8 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cache=$(cd "$1" && pwd)
-packages="qemu-system-x86 ipxe-qemu busybox-static dnsmasq-base iproute2"
+packages="qemu-system-x86 ipxe-qemu busybox-static dnsmasq-base iproute2 ignition"
+ignition=usr/lib/dracut/modules.d/30ignition/ignition
 
 skip() {
     echo "SKIPPED: $*" >&2
@@ -51,11 +52,25 @@ unpack() {
     done
 }
 
-# An initrd of busybox, the network driver and node-init.sh.
+# The libraries that Ignition needs, which it is fetched without.
+copy_libraries() {
+    mkdir -p "$initrd/lib64" "$initrd/lib/x86_64-linux-gnu"
+    LD_LIBRARY_PATH=$cache/root/usr/lib/x86_64-linux-gnu:$cache/root/lib/x86_64-linux-gnu ldd "$cache/root/$ignition" |
+        grep -o '/[^ ]*' >"$cache/libraries"
+    while read -r library; do
+        case $library in
+        /lib64/*) cp "$library" "$initrd/lib64/" ;;
+        *) cp "$library" "$initrd/lib/x86_64-linux-gnu/" ;;
+        esac
+    done <"$cache/libraries"
+}
+
+# An initrd of busybox, the network driver, libraries and node-init.sh.
 build_initrd() {
     initrd=$cache/initrd
     rm -rf "$initrd"
-    mkdir -p "$initrd/bin" "$initrd/lib/modules" "$initrd/proc" "$initrd/sys" "$initrd/dev" "$initrd/tmp"
+    mkdir -p "$initrd/bin" "$initrd/lib/modules" "$initrd/proc" "$initrd/sys" "$initrd/dev" \
+        "$initrd/tmp" "$initrd/run" "$initrd/sysroot"
     cp "$cache/root/bin/busybox" "$initrd/bin/"
     cp "$here/node-init.sh" "$initrd/init"
     chmod 755 "$initrd/init"
@@ -66,6 +81,7 @@ build_initrd() {
         order=$((order + 1))
     done
     [ -e "$initrd/lib/modules/17-virtio_net.ko" ] || skip "the kernel package has no virtio_net.ko"
+    copy_libraries
     (cd "$initrd" && find . | "$cache/root/bin/busybox" cpio -o -H newc) | gzip -1 >"$cache/http/initrd.img"
 }
 
@@ -74,7 +90,7 @@ for tool in apt-get apt-cache dpkg-deb; do
 done
 [ "$(dpkg --print-architecture)" = amd64 ] || skip "the virtual node is an amd64 machine"
 
-if ! [ -e "$cache/unpacked" ]; then
+if ! [ "$(cat "$cache/unpacked" 2>/dev/null)" = "$packages" ]; then
     rm -rf "$cache/debs"
     mkdir -p "$cache/debs"
     if ! download >"$cache/download.log" 2>&1; then
@@ -84,10 +100,10 @@ if ! [ -e "$cache/unpacked" ]; then
     fi
     unpack
     rm -rf "$cache/debs"
-    for program in usr/bin/qemu-system-x86_64 usr/sbin/dnsmasq bin/busybox bin/ip; do
+    for program in usr/bin/qemu-system-x86_64 usr/sbin/dnsmasq bin/busybox bin/ip $ignition; do
         [ -x "$cache/root/$program" ] || skip "the packages of this machine's sources have no /$program"
     done
-    touch "$cache/unpacked"
+    echo "$packages" >"$cache/unpacked"
 fi
 
 mkdir -p "$cache/http"

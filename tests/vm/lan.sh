@@ -5,6 +5,8 @@
 #   n1, 10.77.0.11   a server: asks for /kickstart/basic.ks
 #   n2, 10.77.0.12   a switch: asks for /ztp/script, which is cumulus.sh for it
 #
+# Both ask for /ignition/bin and, with it, for their config, which is made from node.bu.
+#
 #   lan.sh PILOTLIGHT CACHE     (called by boot.sh; exit codes as there)
 set -eu
 
@@ -63,7 +65,8 @@ build_network() {
 }
 
 start_head() {
-    mkdir "$run/data"
+    mkdir -p "$run/data/ignition/x86_64"
+    cp "$root/usr/lib/dracut/modules.d/30ignition/ignition" "$run/data/ignition/x86_64/"
     "$pilotlight" serve --data "$run/data" --listen 10.77.0.1:80 >"$run/head.log" 2>&1 &
     head=$!
     await "the head's line 'listening on'" grep -q 'listening on http://10.77.0.1:80' "$run/head.log"
@@ -71,6 +74,8 @@ start_head() {
     admin file put boot.ipxe "$here/boot.ipxe"
     admin file put basic.ks "$samples/basic.ks"
     admin file put cumulus.sh "$samples/cumulus.sh"
+    admin file put node.bu "$here/node.bu"
+    admin group set DefaultAttribs _ignition=node.bu
     admin bootconfig create rocky9 repo=http://10.77.0.1:8080/rocky9/
 
     admin node create n1 mac=52:54:00:aa:00:01 ip=10.77.0.11
@@ -130,6 +135,15 @@ refuse() { # NODE TEXT: the node's boot file does not have this text
     ! grep -qF -e "$2" "$run/$1.boot-file" || fail "$1's boot file contains: $2"
 }
 
+provisioned() { # NODE PASSWORD-HASH: Ignition came from the head, and did for this node what node.bu says
+    head_has=$(sha256sum <"$run/data/ignition/x86_64/ignition" | cut -d ' ' -f 1)
+    for line in "NODE ignition sha256 $head_has" "NODE stage fetch-offline: 0" "NODE stage fetch: 0" "NODE stage files: 0" \
+        "NODE | root:$2:19000::::::" "NODE | Description=This is $1" "NODE | enable provisioned.service"; do
+        tr -d '\r' <"$run/$1.serial" | grep -qxF -e "$line" || fail "$1 did not show: $line (see $run/$1.serial)"
+    done
+    grep -q '^NODE runs Ignition ' "$run/$1.serial" || fail "$1 cannot run Ignition (see $run/$1.serial)"
+}
+
 in_ledger() { # NODE: the head has recorded that it sent this node just these bytes
     "$pilotlight" --json --socket "$run/data/api.sock" ledger --node "$1" 2>>"$run/admin.log" | grep -q "$(digest "$1")"
 }
@@ -163,14 +177,16 @@ expect n1 "rootpw --iscrypted $hash_of_n1"
 expect n1 'url --url "http://10.77.0.1:8080/rocky9/"'
 expect n1 "HEAD=http://10.77.0.1/api/v1"
 refuse n1 "$hash_of_n2"
+provisioned n1 "$hash_of_n1"
 
 check n2
 expect n2 "cumulus:$hash_of_n2"
 expect n2 "    nv set system hostname 'n2'"
 expect n2 "# CUMULUS-AUTOPROVISIONING"
 refuse n2 "$hash_of_n1"
+provisioned n2 "$hash_of_n2"
 
 await "n1's fetch in the ledger" in_ledger n1
 await "n2's fetch in the ledger" in_ledger n2
 
-echo "n1 and n2 booted, each with its own boot file ($run)"
+echo "n1 and n2 booted, each with its own boot file, and were provisioned ($run)"

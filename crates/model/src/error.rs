@@ -47,6 +47,12 @@ pub enum Invalid {
         /// What is wrong with it.
         why: String,
     },
+    /// Not the URL of a git repository. It is not repeated, since it may hold a password.
+    #[error("url: {0}")]
+    GitUrl(&'static str),
+    /// Not a time after which a git repository is asked for news.
+    #[error("sync_period: {0:?} is none from \"5s\" to \"7d\": a whole number, then s, m, h or d")]
+    SyncPeriod(String),
     /// A node gives one address two owners.
     #[error("interface {mac} has both {one} and {other} as its address")]
     InterfaceTwice {

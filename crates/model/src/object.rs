@@ -16,12 +16,20 @@ pub enum Kind {
     Group,
     /// What a node boots.
     BootConfig,
+    /// A git repository that boot files come from.
+    GitRepo,
     /// Somebody who may change the cluster.
     Admin,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Node, Self::Group, Self::BootConfig, Self::Admin];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Node,
+        Self::Group,
+        Self::BootConfig,
+        Self::GitRepo,
+        Self::Admin,
+    ];
 
     /// The first part of the store keys of this kind.
     pub const fn prefix(self) -> &'static str {
@@ -29,6 +37,7 @@ impl Kind {
             Self::Node => "node",
             Self::Group => "group",
             Self::BootConfig => "bootconfig",
+            Self::GitRepo => "gitrepo",
             Self::Admin => "admin",
         }
     }
@@ -53,6 +62,7 @@ impl fmt::Display for Kind {
             Self::Node => "node",
             Self::Group => "attribute group",
             Self::BootConfig => "boot configuration",
+            Self::GitRepo => "git repository",
             Self::Admin => "administrator",
         })
     }

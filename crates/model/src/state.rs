@@ -5,8 +5,8 @@ use std::sync::Arc;
 use imbl::{HashMap, OrdMap};
 
 use crate::{
-    AdminSpec, BadRecord, BootConfigSpec, Change, Cluster, GroupSpec, Invalid, Ip, Key, Kind,
-    MacAddr, Name, Node, NodeSpec, Object, Revision, Session, Spec, TokenHash, Uid,
+    AdminSpec, BadRecord, BootConfigSpec, Change, Cluster, GitRepoSpec, GroupSpec, Invalid, Ip,
+    Key, Kind, MacAddr, Name, Node, NodeSpec, Object, Revision, Session, Spec, TokenHash, Uid,
 };
 
 /// The cluster as of one revision. Cloning is cheap: clones share what they have in common, and a change copies only
@@ -22,6 +22,8 @@ pub struct ClusterState {
     pub groups: Collection<GroupSpec>,
     /// The boot configurations.
     pub boot_configs: Collection<BootConfigSpec>,
+    /// The registered git repositories.
+    pub git_repos: Collection<GitRepoSpec>,
     /// The administrators.
     pub admins: Collection<AdminSpec>,
     /// Who is logged in.
@@ -31,10 +33,11 @@ pub struct ClusterState {
 impl ClusterState {
     /// How the keys begin that [`load`](Self::load) needs. The others are claims, three to a node: they guard the store,
     /// and the objects themselves say who owns what.
-    pub const PREFIXES: [&str; 6] = [
+    pub const PREFIXES: [&str; 7] = [
         "admin/",
         "bootconfig/",
         "cluster",
+        "gitrepo/",
         "group/",
         "node/",
         "session/",
@@ -69,6 +72,7 @@ impl ClusterState {
             nodes: Nodes::default(),
             groups: Collection::default(),
             boot_configs: Collection::default(),
+            git_repos: Collection::default(),
             admins: Collection::default(),
             sessions: Sessions::default(),
         };
@@ -117,6 +121,7 @@ impl ClusterState {
             Some(Kind::Node) => self.nodes.set(uid()?, *revision, value),
             Some(Kind::Group) => self.groups.set(uid()?, *revision, value).map(drop),
             Some(Kind::BootConfig) => self.boot_configs.set(uid()?, *revision, value).map(drop),
+            Some(Kind::GitRepo) => self.git_repos.set(uid()?, *revision, value).map(drop),
             Some(Kind::Admin) => self.admins.set(uid()?, *revision, value).map(drop),
             None if prefix == "session" => self.sessions.set(uid()?, key, value),
             // A claim (`name/…`, `mac/…`, `ip/…`).

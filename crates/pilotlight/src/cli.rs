@@ -2,11 +2,13 @@
 
 mod admin;
 mod bootconfig;
+mod butane;
 mod check;
 mod cluster;
 mod config;
 mod documents;
 mod file;
+mod gitrepo;
 mod group;
 mod ledger;
 mod login;
@@ -103,6 +105,7 @@ enum Command {
     Demo(serve::Demo),
     #[command(flatten)]
     Asking(Asking),
+    Butane(butane::Butane),
     #[command(subcommand)]
     Config(config::Config),
     Completions(documents::Completions),
@@ -118,6 +121,8 @@ enum Asking {
     Group(group::Group),
     #[command(subcommand)]
     Bootconfig(bootconfig::Bootconfig),
+    #[command(subcommand)]
+    Gitrepo(gitrepo::Gitrepo),
     #[command(subcommand)]
     File(file::File),
     #[command(subcommand)]
@@ -151,6 +156,7 @@ impl Cli {
         match command {
             Command::Serve(serve) => serve.run(global.verbose),
             Command::Demo(demo) => demo.run(),
+            Command::Butane(butane) => butane.run(global.output()),
             Command::Config(config) => config.run(global.output()),
             Command::Completions(completions) => completions.run(global.output()),
             Command::Man(man) => man.run(global.output()),
@@ -171,6 +177,7 @@ impl Asking {
             Self::Node(node) => node.run(session).await,
             Self::Group(group) => group.run(session).await,
             Self::Bootconfig(bootconfig) => bootconfig.run(session).await,
+            Self::Gitrepo(gitrepo) => gitrepo.run(session).await,
             Self::File(file) => file.run(session).await,
             Self::Admin(admin) => admin.run(session).await,
             Self::Cluster(cluster) => cluster.run(session).await,

@@ -9,9 +9,12 @@ use std::{
 };
 
 use anyhow::Context;
-use content::{BootFiles, FileRoot};
+use content::{
+    BootFiles, FileRoot,
+    upstream::{FetchLimits, FetchPolicy, UpstreamSettings, Upstreams},
+};
 use server::{
-    Head, HeadError, Service,
+    Head, HeadError, IgnitionBinPaths, Service,
     ledger::{self, Ledger, Recorder},
     listen::{self, Connections, Limits, Listeners, Tls},
 };
@@ -112,6 +115,7 @@ pub(crate) async fn start(
         head_settings,
         Arc::clone(&store),
         boot_files,
+        open_upstreams(settings, data.file("upstream"))?,
         ledger,
         Arc::clone(&connections),
     )
@@ -219,6 +223,28 @@ fn bind(settings: &Settings, socket: &Path) -> anyhow::Result<Listeners> {
     Ok(listeners)
 }
 
+/// How long a node waits for a config that has to be fetched: it shall have an answer within three seconds.
+const FETCH_PATIENCE: Duration = Duration::from_millis(2500);
+
+fn open_upstreams(settings: &Settings, directory: PathBuf) -> anyhow::Result<Upstreams> {
+    let fetch = &settings.fetch;
+    let allow: Vec<_> = fetch.allow.iter().map(ToString::to_string).collect();
+    let schemes: Vec<_> = fetch.schemes.iter().map(ToString::to_string).collect();
+    Ok(Upstreams::open(UpstreamSettings {
+        limits: FetchLimits {
+            timeout: fetch.timeout,
+            max_size: fetch.max_size,
+            redirects: fetch.redirects as usize,
+        },
+        ca_file: fetch.ca_file.clone(),
+        credentials: fetch.credentials.clone(),
+        ssh_key: fetch.ssh_key.clone(),
+        ssh_known_hosts: fetch.ssh_known_hosts.clone(),
+        patience: FETCH_PATIENCE,
+        ..UpstreamSettings::new(directory, FetchPolicy::new(&allow, &schemes)?)
+    })?)
+}
+
 fn start_ledger(
     settings: &Settings,
     head: &str,
@@ -254,6 +280,12 @@ fn head_settings(
         missing: match settings.templates.missing {
             Missing::Error => template::Missing::Error,
             Missing::Empty => template::Missing::Empty,
+        },
+        ignition_refresh: settings.ignition.refresh,
+        ignition_bin: IgnitionBinPaths {
+            x86_64: settings.ignition.bin.x86_64.clone(),
+            aarch64: settings.ignition.bin.aarch64.clone(),
+            default: data.file("ignition"),
         },
         body_limit: settings.limits.body,
         body_time: settings.limits.idle_time,

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 /// What needs no administrator, and who may use it. Everything else must be for administrators.
 const OPEN: &[(&str, &str, &str)] = &[
     ("get", "/kickstart/{name}", "boot"),
+    ("get", "/ignition/bin", "boot"),
+    ("get", "/ignition/{id}", "boot"),
     ("get", "/ztp/script", "boot"),
     ("post", "/node/{id}/status", "node"),
     ("get", "/healthz", "public"),
@@ -52,15 +54,32 @@ fn head_with_everything() -> Head {
         &json!({"name": "rocky9", "kickstart": "a.sh"}),
     );
     head.create(
+        "/gitrepos",
+        &json!({"name": "site", "url": "https://git.example/site.git"}),
+    );
+    head.create(
         "/admins",
         &json!({"name": "ada", "password": "correct horse"}),
     );
     head.node(
         "n1",
         N1,
-        &["groups=gpu", "attr._boot_config=ztp:a.sh", "attr.rack=7"],
+        &[
+            "groups=gpu",
+            "attr._boot_config=ztp:a.sh",
+            "attr._ignition=a.ign",
+            "attr.rack=7",
+        ],
     );
+    head.put("a.ign", r#"{"ignition": {"version": "3.0.0"}}"#);
     head.put("a.sh", "#!/bin/sh\n# CUMULUS-AUTOPROVISIONING <a[rack]>\n");
+    // The first 20 bytes of a program for x86-64.
+    let mut ignition = [0; 20];
+    ignition[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    ignition[18] = 62;
+    let directory = head.data().join("ignition/x86_64");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("ignition"), ignition).unwrap();
     head
 }
 
@@ -104,9 +123,10 @@ fn operations(document: &Value) -> Vec<Operation> {
 fn request(method: &str, pattern: &str) -> (String, Option<String>) {
     let kind = pattern.split('/').nth(1).unwrap();
     let name = match kind {
-        "node" => "n1",
+        "node" | "ignition" => "n1",
         "attrib" => "gpu",
         "bootconfig" => "rocky9",
+        "gitrepo" => "site",
         "admin" => "ada",
         _ => "",
     };
@@ -122,6 +142,7 @@ fn request(method: &str, pattern: &str) -> (String, Option<String>) {
         "nodes" | "node" => {
             json!({"mac": if name == "n1" { head::mac_of(N1) } else { "52:54:00:aa:00:09".to_owned() }})
         }
+        "gitrepos" | "gitrepo" => json!({"url": "https://git.example/other.git"}),
         "admins" => json!({"password": "battery staple"}),
         _ => json!({}),
     };
@@ -134,7 +155,9 @@ fn request(method: &str, pattern: &str) -> (String, Option<String>) {
         ("delete", _) if pattern.ends_with("/attributes") => Some(json!(["rack"])),
         ("put", "/files/{name}") => return (path, Some("#!/bin/sh\n# other\n".to_owned())),
         ("delete", _) => None,
-        ("post", "/nodes" | "/attribs" | "/bootconfigs" | "/admins") => Some(new(object, "x9")),
+        ("post", "/nodes" | "/attribs" | "/bootconfigs" | "/gitrepos" | "/admins") => {
+            Some(new(object, "x9"))
+        }
         ("put", _) if !name.is_empty() => Some(new(object, name)),
         ("patch", "/cluster") => Some(json!({"domain": "cluster.example"})),
         ("patch", _) if !name.is_empty() => Some(json!({"description": "changed"})),
@@ -168,6 +191,7 @@ fn everything(head: &Head) -> Value {
         "/nodes",
         "/attribs",
         "/bootconfigs",
+        "/gitrepos",
         "/admins",
         "/files",
     ];

@@ -16,7 +16,7 @@ fn the_cluster_counts_its_objects() {
     let new = cluster(&head);
     assert_eq!(
         new["counts"],
-        json!({"nodes": 0, "attribs": 1, "bootconfigs": 0, "admins": 1})
+        json!({"nodes": 0, "attribs": 1, "bootconfigs": 0, "gitrepos": 0, "admins": 1})
     );
     assert_eq!(
         (&new["default_group"], &new["head"]),
@@ -26,13 +26,17 @@ fn the_cluster_counts_its_objects() {
     head.create("/attribs", &json!({"name": "gpu"}));
     head.create("/bootconfigs", &json!({"name": "rocky9"}));
     head.create(
+        "/gitrepos",
+        &json!({"name": "site", "url": "https://git.example/site.git"}),
+    );
+    head.create(
         "/admins",
         &json!({"name": "ada", "password": "correct horse"}),
     );
     let now = cluster(&head);
     assert_eq!(
         now["counts"],
-        json!({"nodes": 1, "attribs": 2, "bootconfigs": 1, "admins": 2})
+        json!({"nodes": 1, "attribs": 2, "bootconfigs": 1, "gitrepos": 1, "admins": 2})
     );
     assert_eq!(now["revision"], new["revision"]);
     assert!(now["state_revision"].as_u64() > new["state_revision"].as_u64());

@@ -43,6 +43,7 @@ fn json_is_what_the_api_answers() {
         ("group list", "/attribs"),
         ("group show DefaultAttribs", "/attrib/DefaultAttribs"),
         ("bootconfig list", "/bootconfigs"),
+        ("gitrepo list", "/gitrepos"),
         ("admin list", "/admins"),
         ("cluster show", "/cluster"),
         ("file list", "/files"),

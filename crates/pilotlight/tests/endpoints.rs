@@ -109,6 +109,7 @@ fn the_api_document_lists_every_path_that_answers() {
     let listed: BTreeSet<_> = operations(&openapi).into_iter().collect();
     for (method, path) in [
         ("GET", "/kickstart/a.ks"),
+        ("GET", "/ignition/bin"),
         ("GET", "/ztp/script"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
@@ -129,6 +130,8 @@ fn the_api_document_lists_every_path_that_answers() {
         ("PATCH", "/attrib/n1/attributes"),
         ("GET", "/bootconfigs"),
         ("GET", "/bootconfig/n1"),
+        ("GET", "/gitrepos"),
+        ("GET", "/gitrepo/n1"),
         ("GET", "/admins"),
         ("GET", "/admin/n1"),
         ("GET", "/cluster"),
@@ -148,10 +151,10 @@ fn the_api_document_lists_every_path_that_answers() {
         let reply = ask(&head, method, path);
         assert_ne!(reply.status, 405, "{method} {path}");
         assert_ne!(reply.status, 500, "{method} {path}");
-        assert!(
-            !reply.text().contains("no endpoint"),
-            "{method} {path}: {reply:?}"
-        );
+        if reply.status == 404 {
+            let reason = reply.text();
+            assert!(!reason.contains("no endpoint"), "{method} {path}: {reason}");
+        }
     }
 }
 
@@ -161,6 +164,7 @@ fn management_needs_a_token_and_boot_files_do_not() {
     head.put("a.ks", "x\n");
     let revision = head.state_revision();
     let public = [
+        "ignition",
         "kickstart",
         "ztp",
         "healthz",

@@ -189,6 +189,13 @@ fn kill_and_start_again_keeps_everything() {
         "rocky9",
         "repo=http://mirror/rocky9",
     ]);
+    head.cli([
+        "gitrepo",
+        "create",
+        "site",
+        "url=https://git.example/site.git",
+        "sync_period=5m",
+    ]);
     head.node(
         "n1",
         N1,
@@ -205,6 +212,7 @@ fn kill_and_start_again_keeps_everything() {
             "/nodes",
             "/attribs",
             "/bootconfigs",
+            "/gitrepos",
             "/admins",
             "/cluster",
             "/files",

@@ -1,5 +1,7 @@
 //! What nodes ask for while they boot: a name, who asks, and from these the bytes to send.
 
+pub(crate) mod ignition;
+pub(crate) mod ignition_bin;
 pub(crate) mod kickstart;
 pub(crate) mod renderings;
 pub(crate) mod values;
@@ -9,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{BootFile, ContentError, FileName, Sha256Digest};
-use template::{IncludeError, Missing, RenderError, Substitution};
+use template::{IncludeError, Missing, RenderError, Substitution, Template};
 
 use self::{
     renderings::{Occasion, Rendering},
@@ -28,6 +30,8 @@ pub(crate) struct Delivery {
     pub sha256: [u8; 32],
     /// Which revision of the file it was made from.
     pub file_revision: Box<str>,
+    /// What is to be said about it although it is served.
+    pub remark: Option<Box<str>>,
 }
 
 /// The boot file of this name as the asking node is to receive it.
@@ -56,6 +60,7 @@ pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Er
         },
         sha256: *sha256.as_bytes(),
         file_revision: file.sha256.revision().into(),
+        remark: None,
     })
 }
 
@@ -72,7 +77,7 @@ pub(crate) async fn boot_file(head: &Head, name: &FileName) -> Result<Arc<BootFi
 async fn rendering(call: &Call, file: &Arc<BootFile>) -> Result<Arc<Rendering>, Error> {
     let renderings = &call.head.renderings;
     let values = NodeValues::of_call(call);
-    let occasion = Occasion::new(file, &values);
+    let occasion = Occasion::of_file(file, &values);
     if let Some(known) = occasion
         .as_ref()
         .and_then(|occasion| renderings.get(occasion))
@@ -111,8 +116,7 @@ impl NodeValues {
         missing: Missing,
         trace: impl FnMut(Substitution<'_>),
     ) -> Result<Bytes, Error> {
-        let rendered = file.template.render_traced(self, missing, trace);
-        let rendered = rendered.map_err(|error| self.explain(error))?;
+        let rendered = self.fill_template(&file.template, missing, trace)?;
         if rendered.is_empty() {
             // Clients take an empty answer for "nothing to do", and come up unconfigured.
             return Err(Error::Unprocessable(format!(
@@ -121,6 +125,17 @@ impl NodeValues {
             )));
         }
         Ok(rendered)
+    }
+
+    /// The same of any text.
+    pub(crate) fn fill_template(
+        &self,
+        template: &Template,
+        missing: Missing,
+        trace: impl FnMut(Substitution<'_>),
+    ) -> Result<Bytes, Error> {
+        let rendered = template.render_traced(self, missing, trace);
+        rendered.map_err(|error| self.explain(error))
     }
 
     /// What a rendering that failed means to whoever asked.

@@ -22,6 +22,9 @@ pub enum Error {
     /// The path exists, with other methods.
     #[error("this path takes {}", .0.join(", "))]
     Method(Vec<&'static str>),
+    /// The client does not understand what there is.
+    #[error("{0}")]
+    NotAcceptable(String),
     /// It contradicts what the cluster holds.
     #[error("{0}")]
     Conflict(String),
@@ -46,6 +49,12 @@ pub enum Error {
     /// Not now; later it may work.
     #[error("{0}")]
     Unavailable(String),
+    /// Who has it could not give it.
+    #[error("{0}")]
+    BadGateway(String),
+    /// Who has it took too long.
+    #[error("{0}")]
+    GatewayTimeout(String),
     /// A fault of ours. The cause goes to the log, not to the client.
     #[error("internal error; the head's log says more")]
     Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -60,6 +69,7 @@ impl Error {
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Stale(_) => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -68,6 +78,8 @@ impl Error {
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyTries(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BadGateway(_) => StatusCode::BAD_GATEWAY,
+            Self::GatewayTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use content::BootFiles;
+use content::{BootFiles, upstream::Upstreams};
 use ipnet::IpNet;
 use model::{Change, ClusterState, Revision, Transaction, Uid};
 use store::{Store, StoreError};
@@ -14,7 +14,12 @@ use crate::{
     Error,
     audit::Audit,
     auth::{Passwords, Throttle},
-    boot::{renderings::Renderings, ztp::MissingMarkers},
+    boot::{
+        ignition::configs::Configs,
+        ignition_bin::{IgnitionBin, IgnitionBinPaths},
+        renderings::Renderings,
+        ztp::MissingMarkers,
+    },
     ledger::Ledger,
     listen::Connections,
     metrics::Metrics,
@@ -42,6 +47,10 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// What becomes of a form that has neither value nor default.
     pub missing: template::Missing,
+    /// How long a config that was fetched is good without asking its upstream again.
+    pub ignition_refresh: Duration,
+    /// Where the ignition binaries are.
+    pub ignition_bin: IgnitionBinPaths,
     /// The largest JSON body, in bytes.
     pub body_limit: u64,
     /// How long a client may take to send its body.
@@ -69,6 +78,9 @@ pub struct Head {
     pub(crate) metrics: Metrics,
     pub(crate) markers: MissingMarkers,
     pub(crate) renderings: Renderings,
+    pub(crate) upstreams: Upstreams,
+    pub(crate) configs: Configs,
+    pub(crate) ignition_bin: IgnitionBin,
     pub(crate) store: Arc<dyn Store>,
     /// Changes under way, each of which is finished whether its client waits or not.
     pub(crate) changes: TaskTracker,
@@ -106,6 +118,7 @@ impl Head {
         settings: Settings,
         store: Arc<dyn Store>,
         boot_files: BootFiles,
+        upstreams: Upstreams,
         ledger: Ledger,
         connections: Arc<Connections>,
     ) -> Result<Arc<Self>, HeadError> {
@@ -122,6 +135,9 @@ impl Head {
             passwords: Passwords::new(),
             markers: MissingMarkers::default(),
             renderings: Renderings::default(),
+            upstreams,
+            configs: Configs::default(),
+            ignition_bin: IgnitionBin::new(&settings.ignition_bin),
             throttle: Throttle::new(settings.tries_per_minute),
             audit,
             metrics: Metrics::new(Arc::clone(&state), ledger.clone(), connections),
@@ -186,8 +202,9 @@ impl Head {
         }
     }
 
-    /// Waits for the changes under way. No request must come in any more.
+    /// Waits for the changes under way, and ends what is being fetched. No request must come in any more.
     pub async fn finish(&self) {
+        self.upstreams.close().await;
         self.changes.close();
         self.changes.wait().await;
     }

@@ -7,6 +7,7 @@ mod bootconfigs;
 pub(crate) mod check;
 pub(crate) mod cluster;
 pub(crate) mod files;
+mod gitrepos;
 pub(crate) mod ledger;
 mod list;
 pub(crate) mod nodes;

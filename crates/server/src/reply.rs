@@ -8,6 +8,7 @@
 
 mod body;
 mod conditional;
+mod file_body;
 mod range;
 mod validator;
 
@@ -21,12 +22,13 @@ use serde::Serialize;
 
 pub use self::body::Body;
 pub use self::conditional::{Verdict, preconditions};
+pub use self::file_body::FileBody;
 pub use self::validator::{ETag, LastModified};
 
 use self::range::Selection;
 
 /// What a URL stands for at this moment: bytes, what they are, and how to tell them from other bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Content {
     /// All of it; a `Range` cuts its part out of this.
     pub body: Body,

@@ -6,14 +6,14 @@
 use std::{future::Future, pin::Pin};
 
 use http::{Method, Response};
-use model::{AdminSpec, Attributes, BootConfigSpec, GroupSpec, NodeSpec, Uid};
+use model::{AdminSpec, Attributes, BootConfigSpec, GitRepoSpec, GroupSpec, NodeSpec, Uid};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
     Error,
     auth::{self, Login, Refresh, Tokens},
     base_url::BASE_PATH,
-    boot::{Delivery, kickstart, ztp},
+    boot::{Delivery, ignition, ignition_bin, kickstart, ztp},
     call::Call,
     health,
     manage::objects::{Listed, Shown},
@@ -158,6 +158,8 @@ macro_rules! admin {
 pub(crate) static ROUTES: &[Route] = &[
     // What nodes ask for.
     boot!("/kickstart/{*name}", kickstart::get, "A kickstart file, with the asking node's values in it"),
+    boot!("/ignition/bin", ignition_bin::get, "The program that applies Ignition configs, for an architecture").query(&["arch"]),
+    boot!("/ignition/{id}", ignition::get, "The Ignition config of a node, by UID, name, MAC or IP"),
     boot!("/ztp/script", ztp::get, "The ZTP script or configuration of the asking switch"),
     // What nodes tell.
     route(
@@ -203,6 +205,12 @@ pub(crate) static ROUTES: &[Route] = &[
     admin!(PATCH "/bootconfig/{id}", objects::patch::<BootConfigSpec>, "Change some fields of a boot configuration").takes_part_of::<BootConfigSpec>().gives::<Shown<BootConfigSpec>>(),
     admin!(PUT "/bootconfig/{id}", objects::replace::<BootConfigSpec>, "Replace a boot configuration").takes::<BootConfigSpec>().gives::<Shown<BootConfigSpec>>(),
     admin!(DELETE "/bootconfig/{id}", objects::delete::<BootConfigSpec>, "Delete a boot configuration"),
+    admin!(GET "/gitrepos", objects::list::<GitRepoSpec>, "The registered git repositories").query(LISTS).gives::<Listed<GitRepoSpec>>(),
+    admin!(POST "/gitrepos", objects::create::<GitRepoSpec>, "Register a git repository").takes::<GitRepoSpec>().gives::<Uid>(),
+    admin!(GET "/gitrepo/{id}", objects::show::<GitRepoSpec>, "A git repository").gives::<Shown<GitRepoSpec>>(),
+    admin!(PATCH "/gitrepo/{id}", objects::patch::<GitRepoSpec>, "Change some fields of a git repository").takes_part_of::<GitRepoSpec>().gives::<Shown<GitRepoSpec>>(),
+    admin!(PUT "/gitrepo/{id}", objects::replace::<GitRepoSpec>, "Replace a git repository").takes::<GitRepoSpec>().gives::<Shown<GitRepoSpec>>(),
+    admin!(DELETE "/gitrepo/{id}", objects::delete::<GitRepoSpec>, "Delete a git repository"),
     admin!(GET "/admins", objects::list::<AdminSpec>, "The administrators").query(LISTS).gives::<Listed<admins::AdminView>>(),
     admin!(POST "/admins", admins::create, "Create an administrator").takes::<admins::AdminBody>().gives::<Uid>(),
     admin!(GET "/admin/{id}", objects::show::<AdminSpec>, "An administrator").gives::<Shown<admins::AdminView>>(),
@@ -221,6 +229,7 @@ pub(crate) static ROUTES: &[Route] = &[
     admin!(GET "/render/kickstart/{*name}", render::kickstart, "What a node would get of a kickstart, and where each value comes from")
         .query(&["node"])
         .gives::<render::Preview>(),
+    admin!(GET "/render/ignition", render::ignition, "The Ignition config a node would get, and where each value comes from").query(&["node"]).gives::<render::Preview>(),
     admin!(GET "/render/ztp", render::ztp, "The ZTP script a node would get, and where each value comes from")
         .query(&["node"])
         .gives::<render::Preview>(),

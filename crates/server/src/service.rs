@@ -167,6 +167,7 @@ impl Service {
             Ok(delivery) => {
                 fetch.sha256 = Some(delivery.sha256);
                 fetch.file_revision = Some(delivery.file_revision);
+                fetch.reason = delivery.remark;
                 let response = reply::content(call.method(), call.headers(), delivery.content);
                 if response.status().is_client_error() {
                     fetch.reason = response.status().canonical_reason().map(Into::into);

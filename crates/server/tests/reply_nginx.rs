@@ -284,9 +284,10 @@ fn modified() -> SystemTime {
 
 /// Serves `bytes` at any path through `reply::content`, until the test ends.
 fn serve(socket: PathBuf, bytes: Vec<u8>) -> PathBuf {
-    let content = Content {
+    let bytes = bytes::Bytes::from(bytes);
+    let content = move || Content {
         etag: ETag::of_sha256(&Sha256::digest(&bytes).into()),
-        body: Body::from(bytes),
+        body: Body::from(bytes.clone()),
         content_type: ContentType::TEXT,
         last_modified: LastModified::of(modified()),
     };
@@ -303,8 +304,7 @@ fn serve(socket: PathBuf, bytes: Vec<u8>) -> PathBuf {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let answer = service_fn(|request| {
-                    let reply =
-                        reply::content(request.method(), request.headers(), content.clone());
+                    let reply = reply::content(request.method(), request.headers(), content());
                     async { Ok::<_, Infallible>(reply) }
                 });
                 // One request a connection; a client that hangs up is the test's own failure to report.

@@ -7,6 +7,7 @@ use super::Session;
 use super::object::{Kind, List};
 use crate::client::{Ask, escaped_path};
 use crate::error::Error;
+use crate::table::cell;
 use clap::{Args, Subcommand};
 use http::Method;
 
@@ -79,6 +80,11 @@ impl File {
             Self::Put(put) => {
                 let ask = Ask::new(Method::PUT, path(&put.name)).bytes(content(&put.file)?);
                 let answer = session.client.ask(ask).await?;
+                for warning in answer.data["warnings"].as_array().into_iter().flatten() {
+                    session
+                        .output
+                        .warn(&format!("{}: {}", put.name, cell(warning)));
+                }
                 session
                     .output
                     .done(&answer.data, None, &format!("file {} stored", put.name))
@@ -103,7 +109,8 @@ fn path(name: &str) -> String {
     format!("/files/{}", escaped_path(name))
 }
 
-fn content(file: &Path) -> Result<Vec<u8>, Error> {
+/// What a local file holds, or standard input.
+pub(super) fn content(file: &Path) -> Result<Vec<u8>, Error> {
     if file != Path::new("-") {
         return std::fs::read(file).map_err(|error| Error::file("read", file, error));
     }

@@ -90,6 +90,11 @@ impl Output {
         self.line(sentence)
     }
 
+    /// A warning, on standard error.
+    pub(crate) fn warn(&self, text: &str) {
+        eprintln!("pilotlight: warning: {}", printable(text));
+    }
+
     /// One line.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), Error> {
         self.bytes(format!("{}\n", printable(text)).as_bytes())

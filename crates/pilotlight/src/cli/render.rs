@@ -16,6 +16,10 @@ pub(crate) enum Render {
   pilotlight render kickstart basic.ks --node n4
   pilotlight render kickstart basic.ks --node n4 --provenance")]
     Kickstart(Kickstart),
+    /// Print the Ignition config of a node
+    #[command(after_help = "Example:
+  pilotlight render ignition --node n4")]
+    Ignition(For),
     /// Print the ZTP script of a switch
     #[command(after_help = "Example:
   pilotlight render ztp --node leaf1")]
@@ -49,12 +53,16 @@ impl Render {
                 format!("kickstart/{}", escaped_path(&kickstart.name)),
                 kickstart.node,
             ),
+            Self::Ignition(node) => ("ignition".to_owned(), node),
             Self::Ztp(node) => ("ztp".to_owned(), node),
         };
         let ask = Ask::get(format!("/render/{path}?node={}", escaped(&node.node)));
         let rendered = session.client.ask(ask).await?.data;
         if session.output.is_json() {
             return session.output.json(&rendered);
+        }
+        for warning in rendered["warnings"].as_array().into_iter().flatten() {
+            session.output.warn(&cell(warning));
         }
         session
             .output

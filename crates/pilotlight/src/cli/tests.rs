@@ -35,7 +35,7 @@ fn every_command_explains_itself_with_an_example() {
             .unwrap_or_default();
         let words = path.split(' ').next_back().unwrap_or_default();
         assert!(
-            example.starts_with("Example")
+            example.contains("Example")
                 && example.contains("pilotlight")
                 && example.contains(words),
             "pilotlight{path} has no example: {example:?}"
@@ -51,12 +51,13 @@ fn the_commands_are_those_documented() {
     let expected = [
         "admin create, admin delete, admin list, admin show, admin update",
         "bootconfig create, bootconfig delete, bootconfig list, bootconfig show, bootconfig update",
-        "check, cluster show, cluster update, completions, config check, demo",
+        "butane, check, cluster show, cluster update, completions, config check, demo",
         "file delete, file list, file put, file show",
+        "gitrepo create, gitrepo delete, gitrepo list, gitrepo show, gitrepo update",
         "group clear, group create, group delete, group list, group set, group show, group update",
         "ledger, login, logout, man",
         "node clear, node create, node delete, node join, node leave, node list, node set, node show, node update",
-        "render kickstart, render ztp, serve, token",
+        "render ignition, render kickstart, render ztp, serve, token",
     ];
     assert_eq!(paths.join(",").trim_start(), expected.join(", "));
 }

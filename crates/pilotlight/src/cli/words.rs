@@ -64,6 +64,8 @@ pub(crate) enum Form {
     Text,
     /// A whole number.
     Number,
+    /// `true` or `false`.
+    Truth,
     /// Names, separated by commas.
     List,
     /// Anything, written with `:=`.
@@ -151,6 +153,12 @@ fn field_value(field: &Field, value: Assigned) -> Result<Value, Error> {
                 "{name} must be a whole number, not {text:?}"
             ))),
         },
+        Form::Truth => match text.parse::<bool>() {
+            Ok(truth) => Ok(truth.into()),
+            Err(_) => Err(Error::Usage(format!(
+                "{name} must be true or false, not {text:?}"
+            ))),
+        },
         Form::Json => Err(Error::Usage(format!(
             "{name} takes JSON: write {name}:='…'"
         ))),
@@ -172,6 +180,10 @@ mod tests {
         Field {
             name: "index",
             form: Form::Number,
+        },
+        Field {
+            name: "public",
+            form: Form::Truth,
         },
         Field {
             name: "groups",
@@ -199,6 +211,7 @@ mod tests {
                 &[
                     "ip=10.0.0.4",
                     "index=4",
+                    "public=true",
                     "groups=gpu, big",
                     "interfaces:=[]",
                     "attr.a=x=y",
@@ -207,7 +220,7 @@ mod tests {
                 true
             )
             .unwrap(),
-            json!({"ip": "10.0.0.4", "index": 4, "groups": ["gpu", "big"], "interfaces": [],
+            json!({"ip": "10.0.0.4", "index": 4, "public": true, "groups": ["gpu", "big"], "interfaces": [],
                    "attributes": {"a": "x=y", "b": ""}})
         );
     }
@@ -215,8 +228,8 @@ mod tests {
     #[test]
     fn an_empty_value_clears() {
         assert_eq!(
-            parsed(&["ip=", "index=", "groups="], true).unwrap(),
-            json!({"ip": null, "index": null, "groups": []})
+            parsed(&["ip=", "index=", "public=", "groups="], true).unwrap(),
+            json!({"ip": null, "index": null, "public": null, "groups": []})
         );
     }
 
@@ -227,17 +240,18 @@ mod tests {
             (&["=x"], "\"=x\" has no name before the ="),
             (
                 &["ipp=1"],
-                "unknown field \"ipp\"; there are ip, index, groups, interfaces",
+                "unknown field \"ipp\"; there are ip, index, public, groups, interfaces",
             ),
             (
                 &["attr.a=1"],
-                "unknown field \"attr.a\"; there are ip, index, groups, interfaces",
+                "unknown field \"attr.a\"; there are ip, index, public, groups, interfaces",
             ),
             (&["ip=1", "ip=2"], "ip is given twice"),
             (
                 &["index=four"],
                 "index must be a whole number, not \"four\"",
             ),
+            (&["public=yes"], "public must be true or false, not \"yes\""),
             (
                 &["interfaces=x"],
                 "interfaces takes JSON: write interfaces:='…'",

@@ -1,6 +1,6 @@
 //! Networks, hosts and URLs.
 
-use std::str::FromStr;
+use std::{fmt, str::FromStr};
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -60,6 +60,15 @@ pub(crate) enum AllowedSource {
     Network(IpNet),
     /// The host with this name.
     Host(String),
+}
+
+impl fmt::Display for AllowedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Network(network) => network.fmt(f),
+            Self::Host(name) => name.fmt(f),
+        }
+    }
 }
 
 impl FromStr for AllowedSource {

@@ -356,8 +356,14 @@ pub(crate) struct Fetch {
     pub(crate) max_size: u64,
     /// Redirects followed.
     pub(crate) redirects: u32,
-    /// Certificates to trust instead of the system's, PEM.
+    /// Certificates to trust beside the system's, PEM.
     pub(crate) ca_file: Option<PathBuf>,
+    /// Logins by host, in the format of `.netrc`.
+    pub(crate) credentials: Option<PathBuf>,
+    /// The private key for `git+ssh`.
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// The host keys known for `git+ssh`.
+    pub(crate) ssh_known_hosts: Option<PathBuf>,
 }
 
 impl Fetch {
@@ -374,6 +380,9 @@ impl Fetch {
             max_size: reader.value("fetch.max_size", more_than_zero(size), 4 * MIB),
             redirects: reader.value("fetch.redirects", number, 5),
             ca_file: reader.optional("fetch.ca_file", path),
+            credentials: reader.optional("fetch.credentials", path),
+            ssh_key: reader.optional("fetch.ssh_key", path),
+            ssh_known_hosts: reader.optional("fetch.ssh_known_hosts", path),
         }
     }
 }

@@ -74,6 +74,9 @@ timeout = "3s"
 max_size = "512KB"
 redirects = 0
 ca_file = "/etc/ca.pem"
+credentials = "/etc/netrc"
+ssh_key = "/etc/id_ed25519"
+ssh_known_hosts = "/etc/known_hosts"
 [packages]
 install = ["pilotlight-node"]
 convert = "on-arrival"

@@ -20,6 +20,7 @@
 mod client;
 mod command_line;
 mod management;
+mod nginx;
 mod patience;
 mod reply;
 
@@ -33,6 +34,7 @@ use tempfile::TempDir;
 
 pub(crate) use client::{curl, get_request, read_to_end, run, skip, skipped};
 pub(crate) use command_line::ended;
+pub(crate) use nginx::Nginx;
 pub(crate) use patience::{DEADLINE, until};
 pub(crate) use reply::Reply;
 

@@ -22,7 +22,7 @@ pub(crate) struct Rendering {
 /// Everything that the rendering of a file without includes depends on, beside this head's own settings.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Occasion {
-    file: Sha256Digest,
+    rendered: Rendered,
     /// Of the whole cluster: a node's values come from its groups and its boot configuration, too.
     state: Revision,
     node: Option<Uid>,
@@ -30,16 +30,33 @@ pub(crate) struct Occasion {
     base_url: Box<str>,
 }
 
+/// What the values were put into. The same bytes may be a boot file and a config, where values are escaped.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Rendered {
+    BootFile(Sha256Digest),
+    Config(Sha256Digest),
+}
+
 impl Occasion {
-    /// None for a file with includes, which may change without it.
-    pub(crate) fn new(file: &BootFile, values: &NodeValues) -> Option<Self> {
-        file.template.includes().next().is_none().then(|| Self {
-            file: file.sha256,
+    /// The rendering of an Ignition config.
+    pub(crate) fn of_config(sha256: Sha256Digest, values: &NodeValues) -> Self {
+        Self::new(Rendered::Config(sha256), values)
+    }
+
+    /// The rendering of a boot file. None for a file with includes, which may change without it.
+    pub(crate) fn of_file(file: &BootFile, values: &NodeValues) -> Option<Self> {
+        let includes = file.template.includes().next().is_some();
+        (!includes).then(|| Self::new(Rendered::BootFile(file.sha256), values))
+    }
+
+    fn new(rendered: Rendered, values: &NodeValues) -> Self {
+        Self {
+            rendered,
             state: values.state.revision(),
             node: values.node.as_ref().map(|node| node.uid),
             head_ip: values.head_ip,
             base_url: values.base_url.as_str().into(),
-        })
+        }
     }
 }
 

@@ -64,6 +64,14 @@ impl NodeValues {
         self.must_read.get()
     }
 
+    /// Whom the values belong to.
+    pub(crate) fn whose(&self) -> Cow<'_, str> {
+        match &self.node {
+            Some(node) => format!("node {}", node.name).into(),
+            None => "the asker".into(),
+        }
+    }
+
     /// Why there is no node.
     pub(crate) fn nobody(&self) -> String {
         match self.address {
@@ -156,9 +164,6 @@ impl Values for NodeValues {
     }
 
     fn subject(&self) -> Cow<'_, str> {
-        match &self.node {
-            Some(node) => format!("node {}", node.name).into(),
-            None => "the asker".into(),
-        }
+        self.whose()
     }
 }

@@ -9,7 +9,15 @@ use serde::Serialize;
 
 use crate::{
     Error,
-    boot::{values::NodeValues, ztp},
+    boot::{
+        ignition::{
+            self,
+            configs::Config,
+            document::{Document, Place},
+        },
+        values::NodeValues,
+        ztp,
+    },
     call::Call,
     envelope,
     reply::Body,
@@ -20,7 +28,7 @@ use crate::{
 pub(crate) struct Report {
     /// How many nodes have boot files to render.
     checked: usize,
-    /// The nodes that have none: no `_boot_config`, or one that names no file.
+    /// The nodes that have none: no `_ignition`, and no `_boot_config` or one that names no file.
     without: Vec<Name>,
     problems: Vec<Problem>,
 }
@@ -36,7 +44,15 @@ struct Problem {
 
 /// `GET /check`
 pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
-    let nodes: Vec<Arc<Node>> = call.state.nodes.iter().cloned().collect();
+    let mut nodes = Vec::new();
+    for node in call.state.nodes.iter() {
+        // By way of the caches, as when the nodes themselves ask: once for all that share a config.
+        let config = match call.state.attribute(node, "_ignition") {
+            Some((value, _)) if !value.is_empty() => Some(config_of(call, node).await),
+            _ => None,
+        };
+        nodes.push((Arc::clone(node), config));
+    }
     let mut values = NodeValues::of_call(call).reading();
     let report = tokio::task::spawn_blocking(move || {
         let mut report = Report {
@@ -44,27 +60,48 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
             without: Vec::new(),
             problems: Vec::new(),
         };
-        for node in nodes {
+        for (node, config) in nodes {
             values.node = Some(Arc::clone(&node));
-            match boot_file_of(&values, &node) {
-                Ok(None) => report.without.push(node.name.clone()),
+            let boot_file = boot_file_of(&values, &node);
+            if matches!(boot_file, Ok(None)) && config.is_none() {
+                report.without.push(node.name.clone());
+                continue;
+            }
+            report.checked += 1;
+            let boot_file = match boot_file {
+                Ok(None) => Ok(()),
                 Ok(Some(file)) => {
-                    report.checked += 1;
-                    if let Err(error) = renders(&values, &file) {
-                        report
-                            .problems
-                            .push(problem(&node, Some(file.to_string()), &error));
-                    }
+                    renders(&values, &file).map_err(|error| (Some(file.to_string()), error))
                 }
-                Err(error) => {
-                    report.checked += 1;
-                    report.problems.push(problem(&node, None, &error));
-                }
+                Err(error) => Err((None, error)),
+            };
+            let config = match config {
+                None => Ok(()),
+                Some(Ok((document, config))) => ignition::fill(&values, &document, &config, |_| {})
+                    .map(drop)
+                    .map_err(|error| (Some(document.name.to_string()), error)),
+                Some(Err(fault)) => Err(fault),
+            };
+            for (file, error) in [boot_file, config].into_iter().filter_map(Result::err) {
+                report.problems.push(problem(&node, file, &error));
             }
         }
         report
     });
     Ok(envelope::data(report.await?))
+}
+
+type SharedConfig = (Arc<Document>, Arc<Config>);
+
+/// What a problem is about, if that is known, and the problem.
+type Fault = (Option<String>, Error);
+
+async fn config_of(call: &Call, node: &Node) -> Result<SharedConfig, Fault> {
+    let place = Place::of(&call.state, node).map_err(|error| (None, error))?;
+    let at_place = |error| (Some(place.name()), error);
+    let document = Arc::new(Document::at(&place, &call.head).await.map_err(at_place)?);
+    let config = call.head.configs.of(&call.head, &document).await;
+    Ok((document, config.map_err(at_place)?))
 }
 
 fn problem(node: &Node, file: Option<String>, error: &Error) -> Problem {

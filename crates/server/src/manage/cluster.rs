@@ -31,6 +31,7 @@ struct Counts {
     nodes: usize,
     attribs: usize,
     bootconfigs: usize,
+    gitrepos: usize,
     admins: usize,
 }
 
@@ -79,6 +80,7 @@ fn shown(call: &Call, state: &ClusterState) -> Response<Body> {
             nodes: state.nodes.len(),
             attribs: state.groups.len(),
             bootconfigs: state.boot_configs.len(),
+            gitrepos: state.git_repos.len(),
             admins: state.admins.len(),
         },
     };

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, sync::Arc};
 
+use bytes::Bytes;
 use content::{ContentError, FileEntry, FileName, Precondition, Sha256Digest, Stored};
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use jiff::Timestamp;
@@ -10,9 +11,16 @@ use serde_json::{Value, json};
 use super::list;
 use crate::{
     Error,
-    boot::boot_file,
+    boot::{
+        boot_file,
+        ignition::{
+            configs::{Config, finding},
+            document::{Document, Language},
+        },
+    },
     call::Call,
     envelope, glob,
+    head::Head,
     reply::{self, Body, Content, ContentType, ETag, LastModified},
 };
 
@@ -58,20 +66,43 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
         // No node would be served it.
         return Err(Error::Unprocessable(format!("{name} would be empty")));
     }
-    let files = Arc::clone(&call.head.boot_files);
+    let head = Arc::clone(&call.head);
     let stored = tokio::task::spawn_blocking(move || {
-        condition.with(|precondition| files.put(&name, body.as_ref(), precondition))
+        let files = &head.boot_files;
+        let stored =
+            condition.with(|precondition| files.put(&name, body.as_ref(), precondition))?;
+        Ok::<_, ContentError>((stored, warnings(&head, &name, &body)))
     });
-    let Stored { entry, created } = stored.await??;
+    let (Stored { entry, created }, warnings) = stored.await??;
     let status = if created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
     };
-    Ok(reply::json(
-        status,
-        &json!({"success": true, "data": view(&entry)}),
-    ))
+    let mut data = view(&entry);
+    if !warnings.is_empty() {
+        data["warnings"] = warnings.into();
+    }
+    Ok(reply::json(status, &json!({"success": true, "data": data})))
+}
+
+/// What is wrong with a config that was just stored: it may be half of the work, so it is kept all the same.
+fn warnings(head: &Head, name: &FileName, bytes: &Bytes) -> Vec<String> {
+    let language = match Language::of(name.as_str()) {
+        // Much is JSON that is no config.
+        Some(Language::Ignition) if !name.as_str().ends_with(".ign") => return Vec::new(),
+        None => return Vec::new(),
+        Some(language) => language,
+    };
+    let document = Document::of_file(name, bytes.clone(), Sha256Digest::of(bytes), language);
+    let found = match Config::of(head, &document) {
+        Ok(reading) => (reading.config).map_or_else(|found| found, |config| config.warnings),
+        Err(error) => return vec![error.to_string()],
+    };
+    found
+        .iter()
+        .map(|found| format!("{}: {}", found.severity, finding(found)))
+        .collect()
 }
 
 /// `DELETE /files/<NAME>`

@@ -1,4 +1,5 @@
-//! What nodes, groups, boot configurations and administrators have in common: list, create, show, change, delete.
+//! What nodes, groups, boot configurations, git repositories and administrators have in common: list, create, show,
+//! change, delete.
 //!
 //! PATCH merges into the object as a PUT of it would be written (RFC 7396), so creating, changing and replacing all end
 //! in the same parsing and the same checks.

@@ -6,12 +6,21 @@ use content::{ContentError, FileName, Sha256Digest};
 use http::Response;
 use model::{Name, Node, Uid};
 use serde::Serialize;
-use template::{Dictionary, Form, Origin};
+use template::{Dictionary, Form, Origin, Substitution};
 
 use super::files::hex;
 use crate::{
     Error,
-    boot::{boot_file, values::NodeValues, ztp},
+    boot::{
+        boot_file,
+        ignition::{
+            self,
+            configs::finding,
+            document::{Document, Place},
+        },
+        values::NodeValues,
+        ztp,
+    },
     call::Call,
     envelope,
     reply::Body,
@@ -28,6 +37,8 @@ pub(crate) struct Preview {
     /// Of the bytes the node would get.
     sha256: String,
     values: Vec<Used>,
+    /// What the author of a config may want to know.
+    warnings: Vec<String>,
 }
 
 /// One value that was put in.
@@ -57,6 +68,28 @@ pub(crate) async fn ztp(call: &mut Call) -> Result<Response<Body>, Error> {
     preview(call, &name, node).await
 }
 
+/// `GET /render/ignition?node=N`
+pub(crate) async fn ignition(call: &mut Call) -> Result<Response<Body>, Error> {
+    let node = node(call)?;
+    let place = Place::of(&call.state, &node)?;
+    let document = Arc::new(Document::at(&place, &call.head).await?);
+    let config = call.head.configs.of(&call.head, &document).await?;
+    let values = NodeValues::for_node(call, Arc::clone(&node)).reading();
+    let rendered = tokio::task::spawn_blocking(move || {
+        let mut used = Vec::new();
+        let bytes = ignition::fill(&values, &document, &config, |substitution| {
+            used.push(Used::new(&values, &node, &substitution));
+        });
+        let mut warnings: Vec<_> = config.warnings.iter().map(finding).collect();
+        warnings.extend(document.stale.as_deref().map(str::to_owned));
+        bytes.map(|bytes| Preview {
+            warnings,
+            ..Preview::new(document.name.to_string(), &node, &bytes, used)
+        })
+    });
+    Ok(envelope::data(rendered.await??))
+}
+
 fn node(call: &Call) -> Result<Arc<Node>, Error> {
     let id = call
         .query
@@ -75,28 +108,41 @@ async fn preview(call: &Call, name: &FileName, node: Arc<Node>) -> Result<Respon
     let rendered = tokio::task::spawn_blocking(move || {
         let mut used = Vec::new();
         let bytes = values.fill(&file, missing, |substitution| {
-            used.push(Used {
-                file: substitution.file.to_owned(),
-                line: substitution.line,
-                form: String::from_utf8_lossy(substitution.written).into_owned(),
-                value: String::from_utf8_lossy(substitution.value).into_owned(),
-                from: match substitution.origin {
-                    Origin::Value => source(&values, &node, substitution.form),
-                    Origin::Default => "the form's default".into(),
-                    Origin::Nothing => "nothing".into(),
-                },
-            });
+            used.push(Used::new(&values, &node, &substitution));
         });
-        bytes.map(|bytes| Preview {
-            file: file.name.to_string(),
-            node: node.name.clone(),
-            node_uid: node.uid,
-            text: String::from_utf8_lossy(&bytes).into_owned(),
-            sha256: hex(&Sha256Digest::of(&bytes)),
-            values: used,
-        })
+        bytes.map(|bytes| Preview::new(file.name.to_string(), &node, &bytes, used))
     });
     Ok(envelope::data(rendered.await??))
+}
+
+impl Preview {
+    fn new(file: String, node: &Node, bytes: &[u8], values: Vec<Used>) -> Self {
+        Self {
+            file,
+            node: node.name.clone(),
+            node_uid: node.uid,
+            text: String::from_utf8_lossy(bytes).into_owned(),
+            sha256: hex(&Sha256Digest::of(bytes)),
+            values,
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Used {
+    fn new(values: &NodeValues, node: &Node, substitution: &Substitution<'_>) -> Self {
+        Self {
+            file: substitution.file.to_owned(),
+            line: substitution.line,
+            form: String::from_utf8_lossy(substitution.written).into_owned(),
+            value: String::from_utf8_lossy(substitution.value).into_owned(),
+            from: match substitution.origin {
+                Origin::Value => source(values, node, substitution.form),
+                Origin::Default => "the form's default".into(),
+                Origin::Nothing => "nothing".into(),
+            },
+        }
+    }
 }
 
 /// Where a value comes from.

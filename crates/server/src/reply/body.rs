@@ -1,21 +1,25 @@
 //! The body of a reply.
 
-use std::convert::Infallible;
+use std::io;
 use std::mem;
 use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
+use super::FileBody;
+
 /// The bytes of a reply. Its length is always known, so nothing is ever sent chunked.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Body {
     /// Nothing.
     Empty,
     /// Bytes in memory, sent as one frame.
     Full(Bytes),
+    /// Bytes on disk, read as they are sent.
+    File(FileBody),
 }
 
 impl Body {
@@ -25,6 +29,7 @@ impl Body {
         match self {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
+            Self::File(file) => file.len(),
         }
     }
 
@@ -44,6 +49,7 @@ impl Body {
                 let (start, end) = (position(range.start), position(range.end));
                 Self::Full(bytes.slice(start.min(end)..end))
             }
+            Self::File(file) => Self::File(file.slice(range)),
         }
     }
 }
@@ -56,16 +62,19 @@ impl<T: Into<Bytes>> From<T> for Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    /// A file that cannot be read, or changed since its length was promised.
+    type Error = io::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(match mem::replace(self.get_mut(), Self::Empty) {
-            Self::Full(bytes) if !bytes.is_empty() => Some(Ok(Frame::data(bytes))),
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let data = match self.get_mut() {
+            Self::File(file) => ready!(file.poll_chunk(context)),
+            Self::Full(bytes) if !bytes.is_empty() => Some(Ok(mem::take(bytes))),
             Self::Full(_) | Self::Empty => None,
-        })
+        };
+        Poll::Ready(data.map(|data| data.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -115,7 +124,7 @@ mod tests {
         let bytes = Bytes::from_static(b"0123456789");
         let slice = |range| match Body::from(bytes.clone()).slice(range) {
             Body::Full(slice) => slice,
-            Body::Empty => Bytes::new(),
+            Body::Empty | Body::File(_) => Bytes::new(),
         };
         assert_eq!(slice(2..5), "234");
         assert_eq!(slice(2..5).as_ptr(), bytes[2..].as_ptr());

@@ -1,0 +1,234 @@
+//! [`Configs`]: documents that were read, translated and checked, so that it happens once however many nodes ask.
+
+use std::{cell::Cell, sync::Arc};
+
+use bytes::Bytes;
+use content::{ContentError, FileName, FilesDirectory, Seen, Sha256Digest};
+use ignition::{
+    Diagnostic, Prepared, Severity,
+    butane::{self, LocalError, TreeEntry},
+};
+use quick_cache::{Weighter, sync::Cache};
+use template::Template;
+
+use super::document::{Document, Language};
+use crate::{Error, boot::renderings::Rendering, head::Head};
+
+/// How many bytes of documents are kept. What is made of one takes a few times as much.
+const CAPACITY: u64 = 8 << 20;
+
+/// A config that may be sent.
+pub(crate) struct Config {
+    pub prepared: Prepared,
+    /// Of the config as it is sent, but for the values of nodes.
+    pub sha256: Sha256Digest,
+    /// What every node gets, if no values go into it.
+    pub constant: Option<Arc<Rendering>>,
+    /// Whether it includes boot files, which may change without it.
+    pub includes: bool,
+    /// What its author may want to know.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What came of a document.
+pub(crate) struct Reading {
+    /// The config, or what is wrong with it, warnings among it.
+    pub config: Result<Config, Vec<Diagnostic>>,
+    /// The local files that went into it.
+    seen: Option<Seen>,
+}
+
+/// The latest configs, by what they were made from.
+pub(crate) struct Configs(Cache<Key, Arc<Known>, Length>);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    sha256: Sha256Digest,
+    language: Language,
+    /// Where its local files lie.
+    file: Option<FileName>,
+}
+
+/// What became of a document: a refusal is remembered as well, since its nodes ask again and again.
+struct Known {
+    config: Result<Arc<Config>, Box<str>>,
+    /// The local files that went into it.
+    seen: Option<Seen>,
+    length: u64,
+}
+
+#[derive(Clone)]
+struct Length;
+
+impl Weighter<Key, Arc<Known>> for Length {
+    fn weight(&self, _: &Key, known: &Arc<Known>) -> u64 {
+        known.length + 512
+    }
+}
+
+impl Default for Configs {
+    fn default() -> Self {
+        Self(Cache::with_weighter(1024, CAPACITY, Length))
+    }
+}
+
+impl Configs {
+    /// The config that a document is.
+    ///
+    /// # Errors
+    /// It is none that may be sent.
+    pub(crate) async fn of(
+        &self,
+        head: &Arc<Head>,
+        document: &Arc<Document>,
+    ) -> Result<Arc<Config>, Error> {
+        let key = Key {
+            sha256: document.sha256,
+            language: document.language,
+            file: (document.file.clone()).filter(|_| document.language == Language::Butane),
+        };
+        if let Some(known) = self.0.get(&key) {
+            if known.seen.as_ref().is_none_or(Seen::is_unchanged) {
+                return known.config(document);
+            }
+            self.0.remove(&key);
+        }
+        let made = self.0.get_or_insert_async(&key, async {
+            let (head, document) = (Arc::clone(head), Arc::clone(document));
+            let made = tokio::task::spawn_blocking(move || Known::of(&head, &document)).await?;
+            Ok::<_, Error>(Arc::new(made?))
+        });
+        made.await?.config(document)
+    }
+}
+
+impl Known {
+    /// The document may be another of the same content.
+    fn config(&self, document: &Document) -> Result<Arc<Config>, Error> {
+        self.config
+            .clone()
+            .map_err(|reason| Error::Unprocessable(format!("{}: {reason}", document.name)))
+    }
+
+    /// Blocks.
+    fn of(head: &Head, document: &Document) -> Result<Self, Error> {
+        let Reading { config, seen } = Config::of(head, document)?;
+        Ok(Self {
+            length: document.bytes.len() as u64,
+            config: config
+                .map(Arc::new)
+                .map_err(|found: Vec<_>| explained(&found).into()),
+            seen,
+        })
+    }
+}
+
+impl Config {
+    /// Reads, translates and checks a document. Blocks, for it reads local files.
+    ///
+    /// # Errors
+    /// The local files cannot be looked at.
+    pub(crate) fn of(head: &Head, document: &Document) -> Result<Reading, ContentError> {
+        let root = head.boot_files.root();
+        let (Some(file), Language::Butane) = (&document.file, document.language) else {
+            return Ok(Reading {
+                config: Self::read(document, None),
+                seen: None,
+            });
+        };
+        let Some(files) = FilesDirectory::beside(root, file)? else {
+            return Ok(Reading {
+                config: Self::read(document, Some(&NoFiles(file))),
+                seen: Some(FilesDirectory::none_beside(root, file)),
+            });
+        };
+        Ok(Reading {
+            config: Self::read(document, Some(&files)),
+            seen: Some(files.into_seen()),
+        })
+    }
+
+    fn read(
+        document: &Document,
+        files: Option<&dyn butane::Files>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let includes = Cell::new(false);
+        let has_forms = |text: &[u8]| {
+            let template = Template::parse("", Bytes::copy_from_slice(text));
+            includes.set(includes.get() || template.includes().next().is_some());
+            !template.is_plain()
+        };
+        let (prepared, warnings) = match document.language {
+            Language::Ignition => {
+                let prepared = Prepared::parse(&document.bytes, &has_forms)?;
+                let warnings = prepared.warnings().to_vec();
+                (prepared, warnings)
+            }
+            Language::Butane => {
+                let translated = butane::translate(&document.bytes, files);
+                let Some(config) = translated.config else {
+                    return Err(translated.diagnostics);
+                };
+                (
+                    Prepared::from_tree(config, &has_forms)?,
+                    translated.diagnostics,
+                )
+            }
+        };
+        let bytes = Bytes::copy_from_slice(prepared.source());
+        let sha256 = Sha256Digest::of(&bytes);
+        Ok(Self {
+            constant: (prepared.is_constant()).then(|| Arc::new(Rendering { bytes, sha256 })),
+            prepared,
+            sha256,
+            includes: includes.get(),
+            warnings,
+        })
+    }
+}
+
+/// Where there is no directory for local files.
+struct NoFiles<'a>(&'a FileName);
+
+impl NoFiles<'_> {
+    fn unreadable(&self, name: &str) -> LocalError {
+        LocalError::Unreadable {
+            name: name.to_owned(),
+            reason: format!("there is no directory files beside {}", self.0),
+        }
+    }
+}
+
+impl butane::Files for NoFiles<'_> {
+    fn read(&self, name: &str) -> Result<Vec<u8>, LocalError> {
+        Err(self.unreadable(name))
+    }
+
+    fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, LocalError> {
+        Err(self.unreadable(name))
+    }
+}
+
+/// What keeps a config from being sent, in a line: the first error, and how many more there are.
+pub(crate) fn explained(found: &[Diagnostic]) -> String {
+    let mut errors = found
+        .iter()
+        .filter(|found| found.severity == Severity::Error);
+    let first = errors.next().map_or_else(String::new, finding);
+    match errors.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    }
+}
+
+/// A finding in a line: `$.storage.files[2].path: … (line 7 column 12)`.
+pub(crate) fn finding(found: &Diagnostic) -> String {
+    let mut line = match &found.path {
+        Some(path) => format!("{path}: {}", found.message),
+        None => found.message.clone(),
+    };
+    if let Some(position) = found.position {
+        line = format!("{line} ({position})");
+    }
+    line
+}

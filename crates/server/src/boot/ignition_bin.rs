@@ -1,0 +1,390 @@
+//! `GET /ignition/bin`: the program that applies Ignition configs, for the architecture that the node has.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+};
+
+use content::{FileId, OpenFile, Sha256Digest};
+use tokio::sync::Mutex;
+
+use crate::{
+    Error,
+    boot::Delivery,
+    call::Call,
+    reply::{Body, Content, ContentType, ETag, FileBody, LastModified},
+};
+
+/// Where distributions install the program: Debian, Fedora, RHEL and openSUSE; Flatcar.
+const SYSTEM_PLACES: [&str; 2] = [
+    "/usr/lib/dracut/modules.d/30ignition/ignition",
+    "/usr/bin/ignition",
+];
+
+pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
+    let architecture = call.query.value("arch")?.unwrap_or(Architecture::X86_64);
+    let Binary { places, known } = call.head.ignition_bin.of(architecture);
+    // Goes along with the reading: who asks meanwhile waits for it, even if this client gives up.
+    let mut known = Arc::clone(known).lock_owned().await;
+    let places = Arc::clone(places);
+    let (file, sha256) = tokio::task::spawn_blocking(move || {
+        let file = places.open()?;
+        let sha256 = digest(&file, &mut known)?;
+        Ok::<_, Error>((file, sha256))
+    })
+    .await??;
+    Ok(Delivery {
+        content: Content {
+            content_type: ContentType::BINARY,
+            etag: ETag::of_sha256(sha256.as_bytes()),
+            last_modified: LastModified::of(file.id().mtime),
+            body: Body::File(FileBody::new(file)),
+        },
+        sha256: *sha256.as_bytes(),
+        file_revision: sha256.revision().into(),
+        remark: None,
+    })
+}
+
+/// The ignition binaries of this head.
+pub(crate) struct IgnitionBin {
+    x86_64: Binary,
+    aarch64: Binary,
+}
+
+impl IgnitionBin {
+    pub(crate) fn new(paths: &IgnitionBinPaths) -> Self {
+        let binary = |architecture, configured: &Option<PathBuf>| Binary {
+            places: Arc::new(Places {
+                architecture,
+                configured: configured.clone(),
+                default: paths
+                    .default
+                    .join(architecture.to_string())
+                    .join("ignition"),
+            }),
+            known: Arc::default(),
+        };
+        Self {
+            x86_64: binary(Architecture::X86_64, &paths.x86_64),
+            aarch64: binary(Architecture::Aarch64, &paths.aarch64),
+        }
+    }
+
+    fn of(&self, architecture: Architecture) -> &Binary {
+        match architecture {
+            Architecture::X86_64 => &self.x86_64,
+            Architecture::Aarch64 => &self.aarch64,
+        }
+    }
+}
+
+/// Where the ignition binaries are.
+#[derive(Clone, Debug)]
+pub struct IgnitionBinPaths {
+    /// The one for x86-64, where the usual places will not do.
+    pub x86_64: Option<PathBuf>,
+    /// The one for 64-bit Arm, where the usual places will not do.
+    pub aarch64: Option<PathBuf>,
+    /// A directory in which `<architecture>/ignition` is looked for.
+    pub default: PathBuf,
+}
+
+/// The binary for one architecture.
+struct Binary {
+    places: Arc<Places>,
+    /// The digest found last, and the state of the file that has it.
+    known: Arc<Mutex<Option<(FileId, Sha256Digest)>>>,
+}
+
+/// The digest of the file; read only if it is not the one known.
+fn digest(
+    file: &OpenFile,
+    known: &mut Option<(FileId, Sha256Digest)>,
+) -> Result<Sha256Digest, Error> {
+    if let Some((_, sha256)) = known.filter(|(id, _)| *id == file.id()) {
+        return Ok(sha256);
+    }
+    let sha256 = file.sha256().map_err(Unfit::from);
+    let sha256 = sha256.map_err(|unfit| unfit.at(file.path().display()))?;
+    *known = file.is_settled().then_some((file.id(), sha256));
+    Ok(sha256)
+}
+
+/// Where to look for the binary of an architecture.
+struct Places {
+    architecture: Architecture,
+    configured: Option<PathBuf>,
+    default: PathBuf,
+}
+
+impl Places {
+    /// The first binary there is. Where an administrator put it, it must be the right one; the system has the one
+    /// for its own architecture.
+    fn open(&self) -> Result<OpenFile, Error> {
+        let architecture = self.architecture;
+        if let Some(path) = &self.configured {
+            let key = format!("ignition.bin.{architecture}: {}", path.display());
+            return open(path, architecture).map_err(|unfit| unfit.at(key));
+        }
+        let mut looked = Vec::new();
+        match open(&self.default, architecture) {
+            Err(Unfit::Absent) => looked.push((self.default.as_path(), Unfit::Absent)),
+            found => return found.map_err(|unfit| unfit.at(self.default.display())),
+        }
+        for place in SYSTEM_PLACES.map(Path::new) {
+            match open(place, architecture) {
+                Ok(file) => return Ok(file),
+                Err(unfit) => looked.push((place, unfit)),
+            }
+        }
+        let looked: Vec<_> = looked
+            .iter()
+            .map(|(place, unfit)| format!("{} ({unfit})", place.display()))
+            .collect();
+        Err(Error::NotFound(format!(
+            "no ignition binary for {architecture}: looked at {}",
+            looked.join(", ")
+        )))
+    }
+}
+
+/// Opens the binary at `path`, if it is one for this architecture.
+fn open(path: &Path, architecture: Architecture) -> Result<OpenFile, Unfit> {
+    let file = OpenFile::open(path)?;
+    let mut header = [0; ELF_HEADER];
+    if file.id().size >= header.len() as u64 {
+        file.read_at(&mut header, 0)?;
+    }
+    match Machine::of(&header) {
+        Some(machine) if machine == architecture.machine() => Ok(file),
+        Some(machine) => Err(Unfit::Foreign(machine)),
+        None => Err(Unfit::NoProgram),
+    }
+}
+
+/// Why there is no binary for an architecture at some place.
+#[derive(Debug, thiserror::Error)]
+enum Unfit {
+    #[error("not there")]
+    Absent,
+    #[error("{0}")]
+    NotRegular(io::Error),
+    #[error("not an ELF program for a 64-bit little-endian machine")]
+    NoProgram,
+    #[error("a program for {0}")]
+    Foreign(Machine),
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+}
+
+impl Unfit {
+    /// What it means to the client where a binary must be at `place`.
+    fn at(&self, place: impl fmt::Display) -> Error {
+        let said = format!("{place}: {self}");
+        match self {
+            Self::Absent => Error::NotFound(said),
+            Self::NotRegular(_) | Self::NoProgram | Self::Foreign(_) => Error::Unprocessable(said),
+            Self::Unreadable(_) => Error::Unavailable(said),
+        }
+    }
+}
+
+impl From<io::Error> for Unfit {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Absent,
+            io::ErrorKind::InvalidInput => Self::NotRegular(error),
+            _ => Self::Unreadable(error),
+        }
+    }
+}
+
+/// A processor architecture that Ignition runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Architecture {
+    X86_64,
+    Aarch64,
+}
+
+impl Architecture {
+    fn machine(self) -> Machine {
+        match self {
+            Self::X86_64 => Machine::X86_64,
+            Self::Aarch64 => Machine::AARCH64,
+        }
+    }
+}
+
+/// As the kernel calls it, and as Debian and Go do.
+impl FromStr for Architecture {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "x86_64" | "amd64" => Ok(Self::X86_64),
+            "aarch64" | "arm64" => Ok(Self::Aarch64),
+            _ => Err("expected x86_64, amd64, aarch64 or arm64"),
+        }
+    }
+}
+
+impl fmt::Display for Architecture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.machine(), f)
+    }
+}
+
+/// How many bytes of an ELF file tell its machine.
+const ELF_HEADER: usize = 20;
+
+/// What an ELF program runs on: `e_machine`, of a 64-bit little-endian file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Machine(u16);
+
+impl Machine {
+    const X86_64: Self = Self(62);
+    const AARCH64: Self = Self(183);
+
+    fn of(header: &[u8; ELF_HEADER]) -> Option<Self> {
+        const CLASS_64: u8 = 2;
+        const LITTLE_ENDIAN: u8 = 1;
+
+        match header {
+            [
+                0x7f,
+                b'E',
+                b'L',
+                b'F',
+                CLASS_64,
+                LITTLE_ENDIAN,
+                ..,
+                low,
+                high,
+            ] => Some(Self(u16::from_le_bytes([*low, *high]))),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::X86_64 => f.write_str("x86_64"),
+            Self::AARCH64 => f.write_str("aarch64"),
+            Self(other) => write!(f, "another machine (ELF number {other})"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The beginning of a program.
+    fn elf(class: u8, order: u8, machine: u16) -> Vec<u8> {
+        let mut elf = vec![0; 64];
+        elf[..4].copy_from_slice(b"\x7fELF");
+        elf[4..6].copy_from_slice(&[class, order]);
+        elf[18..20].copy_from_slice(&machine.to_le_bytes());
+        elf
+    }
+
+    fn places(home: &Path, configured: Option<&str>) -> Places {
+        Places {
+            architecture: Architecture::Aarch64,
+            configured: configured.map(|name| home.join(name)),
+            default: home.join("default"),
+        }
+    }
+
+    fn refused(places: &Places) -> (u16, String) {
+        let error = places.open().unwrap_err();
+        (error.status().as_u16(), error.to_string())
+    }
+
+    #[test]
+    fn only_a_program_for_the_architecture_is_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("program");
+        let open = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            open(&path, Architecture::Aarch64)
+                .map(drop)
+                .map_err(|unfit| unfit.to_string())
+        };
+        open(&elf(2, 1, 183)).unwrap();
+        assert_eq!(open(&elf(2, 1, 62)).unwrap_err(), "a program for x86_64");
+        assert_eq!(
+            open(&elf(2, 1, 243)).unwrap_err(),
+            "a program for another machine (ELF number 243)"
+        );
+        let no_program = "not an ELF program for a 64-bit little-endian machine";
+        for bytes in [
+            b"".as_slice(),
+            b"#!/bin/sh\necho this is long enough for a header\n",
+            &elf(1, 1, 183),
+            &elf(2, 2, 183),
+            &elf(2, 1, 183)[..ELF_HEADER - 1],
+        ] {
+            assert_eq!(open(bytes).unwrap_err(), no_program);
+        }
+    }
+
+    #[test]
+    fn a_configured_place_is_the_only_one() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("default"), elf(2, 1, 183)).unwrap();
+        let configured = places(home.path(), Some("mine"));
+        let path = home.path().join("mine");
+        let (status, reason) = refused(&configured);
+        assert_eq!(status, 404);
+        let expected = format!("ignition.bin.aarch64: {}: not there", path.display());
+        assert_eq!(reason, expected);
+
+        fs::write(&path, elf(2, 1, 62)).unwrap();
+        let (status, reason) = refused(&configured);
+        assert_eq!(status, 422);
+        assert!(reason.ends_with("mine: a program for x86_64"), "{reason}");
+
+        fs::write(&path, elf(2, 1, 183)).unwrap();
+        assert_eq!(configured.open().unwrap().path(), path);
+    }
+
+    #[test]
+    fn the_data_directory_comes_before_the_system() {
+        let home = tempfile::tempdir().unwrap();
+        let usual = places(home.path(), None);
+        fs::write(home.path().join("default"), "no program").unwrap();
+        let (status, reason) = refused(&usual);
+        assert_eq!(status, 422, "{reason}");
+        fs::write(home.path().join("default"), elf(2, 1, 183)).unwrap();
+        let opened = usual.open().unwrap();
+        assert_eq!(opened.path(), home.path().join("default"));
+    }
+
+    #[test]
+    fn a_digest_is_found_once_for_each_state_of_a_file() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("program");
+        let mark = Sha256Digest::of(b"mark");
+        fs::write(&path, "one").unwrap();
+        let file = OpenFile::open(&path).unwrap();
+        let mut known = Some((file.id(), mark));
+        assert_eq!(digest(&file, &mut known).unwrap(), mark);
+
+        fs::write(&path, "other").unwrap();
+        let file = OpenFile::open(&path).unwrap();
+        assert_eq!(
+            digest(&file, &mut known).unwrap(),
+            Sha256Digest::of(b"other")
+        );
+        // Not kept of a file written just now: another write might leave the same times.
+        assert_eq!(known.is_some(), file.is_settled());
+    }
+}

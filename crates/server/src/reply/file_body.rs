@@ -1,0 +1,234 @@
+//! [`FileBody`]: the bytes of a file, sent as they are read.
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use content::OpenFile;
+use tokio::task::JoinHandle;
+
+/// How many bytes are read at once, and so wait in memory for each download. With fewer, a download costs more time;
+/// with more, it gains none.
+const CHUNK: u64 = 256 * 1024;
+
+/// A part of an open file that is still to be sent.
+///
+/// What the system has in memory is read at once. Only where that would wait for the disk, another thread reads. If
+/// the file changes meanwhile, sending fails: its length was promised, and so was its `ETag`.
+#[derive(Debug)]
+pub struct FileBody {
+    file: Arc<OpenFile>,
+    left: Range<u64>,
+    /// Whether to look in memory first: not on a file system that cannot tell.
+    try_cache: bool,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl FileBody {
+    /// The whole file.
+    #[must_use]
+    pub fn new(file: OpenFile) -> Self {
+        Self {
+            left: 0..file.id().size,
+            file: Arc::new(file),
+            try_cache: true,
+            reading: None,
+        }
+    }
+
+    /// How many bytes are still to be sent.
+    pub(super) fn len(&self) -> u64 {
+        self.left.end - self.left.start
+    }
+
+    /// The part of this that lies in `range`.
+    pub(super) fn slice(self, range: Range<u64>) -> Self {
+        let position = |at: u64| self.left.start.saturating_add(at).min(self.left.end);
+        let (start, end) = (position(range.start), position(range.end));
+        Self {
+            left: start.min(end)..end,
+            ..self
+        }
+    }
+
+    /// The next bytes, at least one; `None` after the last. Only in a Tokio runtime.
+    pub(super) fn poll_chunk(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Bytes>>> {
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let mut reading = match self.reading.take() {
+            Some(reading) => reading,
+            None => match self.read_cached() {
+                Some(chunk) => return Poll::Ready(Some(Ok(self.pass(chunk)))),
+                None => self.read_elsewhere(),
+            },
+        };
+        let Poll::Ready(outcome) = Pin::new(&mut reading).poll(context) else {
+            self.reading = Some(reading);
+            return Poll::Pending;
+        };
+        let chunk = outcome.map_err(io::Error::other).flatten();
+        if let Err(error) = &chunk {
+            let file = self.file.path().display();
+            tracing::warn!(%file, %error, "a download is cut off");
+        }
+        Poll::Ready(Some(chunk.map(|chunk| self.pass(chunk))))
+    }
+
+    /// The next bytes, if they can be had without waiting. What went wrong otherwise, `read_elsewhere` tells.
+    fn read_cached(&mut self) -> Option<Bytes> {
+        if !self.try_cache {
+            return None;
+        }
+        let read = chunk(&self.left, |buffer, at| {
+            self.file.read_cached_at(buffer, at)
+        });
+        self.try_cache = !matches!(&read, Err(error) if error.kind() == io::ErrorKind::Unsupported);
+        read.ok()
+    }
+
+    /// The next bytes, read where waiting is allowed. If nobody wants them any more, they are dropped there.
+    fn read_elsewhere(&self) -> JoinHandle<io::Result<Bytes>> {
+        let (file, left) = (Arc::clone(&self.file), self.left.clone());
+        tokio::task::spawn_blocking(move || chunk(&left, |buffer, at| file.read_at(buffer, at)))
+    }
+
+    /// Counts these bytes as sent.
+    fn pass(&mut self, chunk: Bytes) -> Bytes {
+        self.left.start += chunk.len() as u64;
+        chunk
+    }
+}
+
+/// What `read` gives from the beginning of `left`: one chunk at the most.
+fn chunk(
+    left: &Range<u64>,
+    read: impl FnOnce(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<Bytes> {
+    let mut buffer = vec![0; CHUNK.min(left.end - left.start) as usize];
+    let length = read(&mut buffer, left.start)?;
+    buffer.truncate(length);
+    Ok(buffer.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::{self, File};
+    use std::path::PathBuf;
+
+    use http_body_util::BodyExt as _;
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::reply::Body;
+
+    const LENGTH: usize = 2 * CHUNK as usize + 1000;
+
+    /// The ways to read: memory first, or another thread always.
+    const WAYS: [bool; 2] = [true, false];
+
+    /// Bytes of which no two chunks are alike.
+    fn bytes() -> Vec<u8> {
+        (0..LENGTH).map(|at| (at % 251) as u8).collect()
+    }
+
+    fn file() -> (TempDir, PathBuf) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("x");
+        fs::write(&path, bytes()).unwrap();
+        (home, path)
+    }
+
+    fn body(path: &std::path::Path, try_cache: bool) -> Body {
+        Body::File(FileBody {
+            try_cache,
+            ..FileBody::new(OpenFile::open(path).unwrap())
+        })
+    }
+
+    #[tokio::test]
+    async fn a_file_is_sent_in_chunks_whose_lengths_are_told_exactly() {
+        let (_home, path) = file();
+        for try_cache in WAYS {
+            let mut body = body(&path, try_cache);
+            let mut sent = Vec::new();
+            while let Some(frame) = body.frame().await {
+                let chunk = frame.unwrap().into_data().unwrap();
+                assert!(!chunk.is_empty() && chunk.len() as u64 <= CHUNK);
+                sent.extend_from_slice(&chunk);
+                let left = (LENGTH - sent.len()) as u64;
+                assert_eq!(http_body::Body::size_hint(&body).exact(), Some(left));
+                assert_eq!(http_body::Body::is_end_stream(&body), left == 0);
+            }
+            assert!(sent == bytes(), "try_cache: {try_cache}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_is_what_lies_in_its_range() {
+        let (_home, path) = file();
+        let whole = bytes();
+        let chunk = CHUNK as usize;
+        for range in [
+            0..1,
+            chunk - 1..chunk + 1,
+            10..LENGTH,
+            LENGTH - 1..LENGTH,
+            7..7,
+        ] {
+            for try_cache in WAYS {
+                let part = body(&path, try_cache).slice(range.start as u64..range.end as u64);
+                assert_eq!(part.len(), range.len() as u64);
+                let sent = part.collect().await.unwrap().to_bytes();
+                assert!(sent == whole[range.clone()], "{range:?}");
+            }
+        }
+        let outside = body(&path, true).slice(LENGTH as u64..u64::MAX);
+        assert!(outside.is_empty());
+        let part_of_part = body(&path, true).slice(10..100).slice(5..1000);
+        let sent = part_of_part.collect().await.unwrap().to_bytes();
+        assert!(sent == whole[15..100]);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_shrinks_is_an_error_and_never_a_short_body() {
+        for try_cache in WAYS {
+            let (_home, path) = file();
+            let mut body = body(&path, try_cache);
+            body.frame().await.unwrap().unwrap();
+            let shrunk = File::options().write(true).open(&path).unwrap();
+            shrunk.set_len(CHUNK + 10).unwrap();
+            let error = body.frame().await.unwrap().unwrap_err().to_string();
+            assert!(error.contains("changed while it was read"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_dropped_while_it_is_read_closes_its_file() {
+        let (_home, path) = file();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let file = Arc::new(OpenFile::open(&path).unwrap());
+        runtime.block_on(async {
+            let mut body = FileBody {
+                left: 0..LENGTH as u64,
+                file: Arc::clone(&file),
+                try_cache: false,
+                reading: None,
+            };
+            let mut context = Context::from_waker(std::task::Waker::noop());
+            let _ = body.poll_chunk(&mut context);
+        });
+        // Waits for the thread that reads.
+        drop(runtime);
+        assert_eq!(Arc::strong_count(&file), 1);
+    }
+}
