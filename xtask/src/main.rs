@@ -34,6 +34,8 @@ enum Task {
 enum Bench {
     /// Rendered boot files, beside nginx serving the same bytes as static files
     Boot,
+    /// Ignition configs made from Butane, beside nginx serving the same bytes as static files
+    Ignition,
     /// One change to the state of a cluster of 100,000 nodes
     State,
 }
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Tidy => tidy::run(),
         Task::Bench(Bench::Boot) => bench::boot::run(),
+        Task::Bench(Bench::Ignition) => bench::ignition::run(),
         Task::Bench(Bench::State) => bench::state::run(),
     };
     match outcome {

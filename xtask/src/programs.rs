@@ -46,17 +46,24 @@ const PROGRAMS: &[Program] = &[
         "dash",
         "ZTP scripts under the shell of small systems",
     ),
+    program("fcgiwrap", "fcgiwrap", "git repositories on a web server"),
     program("fish", "fish", "parsing the completions for fish"),
     program(
         "flock",
         "util-linux",
         "pykickstart and dracut, which several tests share",
     ),
+    program("git", "git", "Ignition configs from git repositories"),
     program("groff", "groff-base", "setting the manual pages"),
+    program(
+        "ignition-validate",
+        "ignition",
+        "machines provisioned by the real Ignition, and its opinion of configs",
+    ),
     program(
         "nginx",
         "nginx",
-        "ranges and conditions answered as nginx answers them",
+        "Ignition configs from web servers, and answers beside those of nginx",
     ),
     program(
         "openssl",
@@ -74,6 +81,7 @@ const PROGRAMS: &[Program] = &[
         "asking the local socket as somebody else",
     ),
     program("shellcheck", "shellcheck", "checking the shell scripts"),
+    program("sshd", "openssh-server", "git repositories reached by ssh"),
     program(
         "unshare",
         "util-linux",

@@ -1,6 +1,6 @@
-//! The cluster that asks: its nodes, and the kickstart they ask for.
+//! The cluster that asks: its nodes, and the boot files they ask for.
 
-use std::{net::Ipv4Addr, path::Path};
+use std::{fmt, net::Ipv4Addr, path::Path};
 
 use anyhow::Result;
 use serde_json::json;
@@ -10,10 +10,36 @@ use super::api::Api;
 /// How many nodes there are.
 pub(crate) const NODES: usize = 10_000;
 
-/// Where the kickstart is.
-pub(crate) const PATH: &str = "/api/v1/kickstart/boot.ks";
-
 const KICKSTART: &[u8] = include_bytes!("../../../bench/boot.ks");
+
+/// The Butane document that every node's Ignition config is made from.
+pub(crate) const BUTANE: &[u8] = include_bytes!("../../../bench/compute.bu");
+
+/// What the nodes ask for.
+#[derive(Clone, Copy)]
+pub(crate) enum BootFile {
+    Kickstart,
+    Ignition,
+}
+
+impl BootFile {
+    /// Where a node finds it.
+    pub(crate) fn path(self, node: usize) -> String {
+        match self {
+            Self::Kickstart => "/api/v1/kickstart/boot.ks".to_owned(),
+            Self::Ignition => format!("/api/v1/ignition/{}", address(node)),
+        }
+    }
+}
+
+impl fmt::Display for BootFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kickstart => "kickstart",
+            Self::Ignition => "config",
+        })
+    }
+}
 
 /// The address of a node.
 pub(crate) fn address(node: usize) -> Ipv4Addr {
@@ -21,11 +47,9 @@ pub(crate) fn address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(127, 1, high, low)
 }
 
-/// The addresses of `count` nodes from `first` on.
-pub(crate) fn addresses(first: usize, count: usize) -> Vec<Ipv4Addr> {
-    (first..first + count)
-        .map(|node| address(node % NODES))
-        .collect()
+/// So many nodes from `first` on, where after the last comes the first again.
+pub(crate) fn nodes(first: usize, count: usize) -> Vec<usize> {
+    (first..first + count).map(|node| node % NODES).collect()
 }
 
 /// The name of a node, which its kickstart begins with.
@@ -69,6 +93,14 @@ pub(crate) fn create(socket: &Path) -> Result<()> {
     api.send("PUT", "/files/boot.ks", KICKSTART)
 }
 
+/// Gives all nodes the one Ignition config.
+pub(crate) fn configure(socket: &Path) -> Result<()> {
+    let mut api = Api::connect(socket)?;
+    api.send("PUT", "/files/compute.bu", BUTANE)?;
+    let compute = json!({"attributes": {"_ignition": "compute.bu"}});
+    api.send("PATCH", "/attrib/compute", compute.to_string().as_bytes())
+}
+
 /// Changes something that every rendering depends on.
 pub(crate) fn touch(socket: &Path, round: usize) -> Result<()> {
     let site = json!({"attributes": {"ntp": format!("10.1.0.{}", 3 + round)}});
@@ -89,9 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn the_butane_document_has_twelve_forms() {
+        let forms = BUTANE.windows(2).filter(|pair| pair == b"]>").count();
+        assert_eq!(forms, 12);
+    }
+
+    #[test]
     fn every_node_has_an_address_of_its_own() {
         assert_eq!(address(0), Ipv4Addr::new(127, 1, 0, 0));
         assert_eq!(address(NODES - 1), Ipv4Addr::new(127, 1, 39, 15));
-        assert_eq!(addresses(NODES - 1, 2), [address(NODES - 1), address(0)]);
+        assert_eq!(nodes(NODES - 1, 2), [NODES - 1, 0]);
     }
 }

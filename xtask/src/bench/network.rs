@@ -1,6 +1,6 @@
 //! A network namespace of the measurement's own, with nothing but a loopback in it.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
@@ -21,8 +21,8 @@ pub(crate) fn is_own() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-/// Runs this command again, inside.
-pub(crate) fn run_in_own() -> Result<()> {
+/// Runs this command again, inside, as `program`.
+pub(crate) fn run_in_own(program: &Path) -> Result<()> {
     ensure!(
         programs::find("ip").is_some(),
         "ip is not installed (Debian package iproute2)"
@@ -36,7 +36,7 @@ pub(crate) fn run_in_own() -> Result<()> {
             &["--net", "--user", "--map-root-user"]
         })
         .args(["sh", "-c", SET_UP, "sh"])
-        .arg(env::current_exe()?)
+        .arg(program)
         .args(env::args_os().skip(1))
         .env(INSIDE, "1")
         .status()

@@ -1,4 +1,4 @@
-//! nginx, serving one file.
+//! nginx, serving static files.
 
 use std::{
     fs,
@@ -32,13 +32,19 @@ impl Nginx {
         Ok(())
     }
 
-    /// Starts it with its files in `directory`, serving `bytes` at `path`.
-    pub(crate) fn start(directory: &Path, path: &str, bytes: &[u8]) -> Result<Self> {
+    /// Starts it with all that is its own in `directory`, serving files by their paths.
+    pub(crate) fn start(
+        directory: &Path,
+        files: impl Iterator<Item = Result<(String, Vec<u8>)>>,
+    ) -> Result<Self> {
         let program = programs::find("nginx").context("nginx is not installed")?;
         let directory = directory.join("nginx");
-        let file = directory.join(format!("www{path}"));
-        fs::create_dir_all(file.parent().unwrap_or(&directory))?;
-        fs::write(&file, bytes)?;
+        for file in files {
+            let (path, bytes) = file?;
+            let file = directory.join(format!("www{path}"));
+            fs::create_dir_all(file.parent().unwrap_or(&directory))?;
+            fs::write(&file, bytes)?;
+        }
         let configuration = directory.join("nginx.conf");
         fs::write(&configuration, text(&directory))?;
         let child = Command::new(program)

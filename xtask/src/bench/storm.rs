@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
-    cluster::{self, NODES},
+    cluster::{self, BootFile, NODES},
     outcome::Outcome,
     process::Process,
 };
@@ -22,14 +22,14 @@ pub(crate) const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks `server`, on `port`, as each node.
-pub(crate) fn run(port: u16, server: &Process) -> Result<Outcome> {
+pub(crate) fn run(port: u16, server: &Process, file: BootFile) -> Result<Outcome> {
     let before = server.cpu()?;
     let began = Instant::now();
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let share = |first: usize| {
             let timed = move |node| {
                 let began = Instant::now();
-                fetch(port, node).map(|_| began.elapsed())
+                fetch(port, node, file).map(|_| began.elapsed())
             };
             scope.spawn(move || {
                 (first..NODES)
@@ -57,9 +57,9 @@ pub(crate) fn run(port: u16, server: &Process) -> Result<Outcome> {
     })
 }
 
-/// The kickstart as this node gets it.
-pub(crate) fn fetch(port: u16, node: usize) -> Result<Vec<u8>> {
-    get(port, node, cluster::PATH)
+/// The boot file as this node gets it.
+pub(crate) fn fetch(port: u16, node: usize, file: BootFile) -> Result<Vec<u8>> {
+    get(port, node, &file.path(node))
 }
 
 /// What this node gets of a path.

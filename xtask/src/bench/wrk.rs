@@ -1,10 +1,14 @@
 //! wrk: as many requests as a server answers on some connections.
 
-use std::{fmt::Write as _, fs, net::Ipv4Addr, path::Path, process::Command, time::Duration};
+use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 
-use super::{outcome::Outcome, process::Process};
+use super::{
+    cluster::{self, BootFile},
+    outcome::Outcome,
+    process::Process,
+};
 use crate::programs;
 
 /// Fails unless wrk is installed.
@@ -19,28 +23,29 @@ pub(crate) fn require() -> Result<()> {
 /// What to ask, and how.
 pub(crate) struct Load {
     pub port: u16,
-    pub path: &'static str,
+    pub file: BootFile,
     pub connections: usize,
-    /// One thread asks from each of these.
-    pub addresses: Vec<Ipv4Addr>,
+    /// One thread asks as each of these.
+    pub nodes: Vec<usize>,
     pub time: Duration,
 }
 
 impl Load {
     /// Runs wrk against `server`.
     pub(crate) fn run(&self, directory: &Path, server: &Process) -> Result<Outcome> {
-        let script = directory.join("addresses.lua");
+        let script = directory.join("nodes.lua");
         fs::write(&script, self.script()?)?;
         let before = server.cpu()?;
         let output = Command::new("wrk")
-            .arg(format!("-t{}", self.addresses.len()))
+            .arg(format!("-t{}", self.nodes.len()))
             .arg(format!("-c{}", self.connections))
             .arg(format!("-d{}s", self.time.as_secs()))
             .args(["--latency", "--script"])
             .arg(&script)
             .arg(format!(
-                "http://{}:{}{}",
-                self.addresses[0], self.port, self.path
+                "http://{}:{}",
+                cluster::address(self.nodes[0]),
+                self.port
             ))
             .output()
             .context("cannot run wrk")?;
@@ -54,19 +59,30 @@ impl Load {
         read(&text, cpu).with_context(|| format!("wrk says what is not expected:\n{text}"))
     }
 
-    /// Sends each thread to an address of its own, so that it comes from there (see `network`).
+    /// Sends each thread to the address of its node, so that it comes from there (see `network`), for its file.
     fn script(&self) -> Result<String> {
-        let mut script = String::from("local next = 0\nlocal addresses = {");
-        for address in &self.addresses {
-            write!(script, "\"{address}\",")?;
+        let mut script = String::from("local nodes = {\n");
+        for &node in &self.nodes {
+            let (address, path) = (cluster::address(node), self.file.path(node));
+            writeln!(script, "  {{\"{address}\", \"{path}\"}},")?;
         }
-        script.push_str(
-            "}\nfunction setup(thread)\n  next = next + 1\n  \
-             thread.addr = wrk.lookup(addresses[next], wrk.port)[1]\nend\n",
-        );
+        script.push_str(SCRIPT);
         Ok(script)
     }
 }
+
+const SCRIPT: &str = r#"}
+local next = 0
+function setup(thread)
+  next = next + 1
+  local address, path = unpack(nodes[next])
+  thread.addr = wrk.lookup(address, wrk.port)[1]
+  thread:set("path", path)
+end
+function init()
+  wrk.path = path
+end
+"#;
 
 fn read(text: &str, cpu: Duration) -> Option<Outcome> {
     // Said only when there are any.
