@@ -38,7 +38,7 @@ pub use entry::{Answer, Stale};
 pub use error::{Fault, FaultClass, UpstreamError, UpstreamSetupError};
 pub use git_file::{GitFile, Remote};
 pub use policy::FetchPolicy;
-pub use settings::{FetchLimits, KeepLimits, UpstreamSettings};
+pub use settings::{Check, FetchLimits, KeepLimits, UpstreamSettings};
 pub use source::{HttpUrl, RegisteredFile, Source, SourceError, Upstream};
 
 use connect::Connector;
@@ -254,7 +254,16 @@ impl Shared {
         let kept = entry.state.borrow().kept.clone();
         // Never closed, so there is always a permit in the end.
         let _slot = self.slots.acquire().await;
-        self.ask(&entry.upstream, kept.as_ref()).await
+        let fetch = self.ask(&entry.upstream, kept.as_ref()).await?;
+        if let Fetch::New(fetched) = &fetch {
+            let (check, upstream) = (self.settings.check, entry.upstream.clone());
+            let bytes = fetched.bytes.clone();
+            let checked = spawn_blocking(move || check(upstream.path(), &bytes)).await;
+            checked
+                .map_err(|_| Fault::Abandoned)?
+                .map_err(Fault::Content)?;
+        }
+        Ok(fetch)
     }
 
     /// Makes the outcome of a fetch known, and then durable.

@@ -397,7 +397,7 @@ impl Finder<'_> {
 
     fn find_in_url(&mut self, source: &Tree, url: &str, resource: &Tree, key: &str) {
         let gzip = resource.get("compression").and_then(Tree::text) == Some("gzip");
-        let held = match self.contents(url, gzip) {
+        let held = match self.contents(source, url, gzip) {
             // Neither could the client read it, and the rules have said so.
             None => None,
             Some(bytes) if matches!(key, "merge" | "replace") => {
@@ -420,7 +420,7 @@ impl Finder<'_> {
         self.add(source, url, has_rules, held);
     }
 
-    fn contents<'u>(&self, url: &'u str, gzip: bool) -> Option<Cow<'u, [u8]>> {
+    fn contents<'u>(&mut self, source: &Tree, url: &'u str, gzip: bool) -> Option<Cow<'u, [u8]>> {
         // Of a URL with forms not all characters are escaped that should be, but what it becomes is written by us.
         let held = match data_url::decode(url) {
             Err(_) if (self.has_forms)(url.as_bytes()) => data_url::decode_unescaped(url),
@@ -434,17 +434,22 @@ impl Finder<'_> {
         let read = MultiGzDecoder::new(&*held)
             .take(MAX_CONTENTS + 1)
             .read_to_end(&mut contents);
-        (read.is_ok() && contents.len() as u64 <= MAX_CONTENTS).then_some(Cow::Owned(contents))
+        let fault = match read {
+            Ok(_) if contents.len() as u64 <= MAX_CONTENTS => return Some(Cow::Owned(contents)),
+            Ok(_) => format!(
+                "the compressed contents grow beyond {} MiB",
+                MAX_CONTENTS >> 20
+            ),
+            Err(_) => "the contents are not gzip, as the compression says".to_string(),
+        };
+        self.refuse(source, fault);
+        None
     }
 
     fn config_with_forms(&mut self, source: &Tree, text: &[u8], gzip: bool) -> Option<Held> {
         if self.depth == MAX_NESTED {
-            if (self.has_forms)(text) {
-                self.refuse(
-                    source,
-                    format!("a form in configs within configs, more than {MAX_NESTED} deep"),
-                );
-            }
+            let fault = format!("configs within configs, more than {MAX_NESTED} deep");
+            self.refuse(source, fault);
             return None;
         }
         match Prepared::parse_nested(text, self.has_forms, self.depth + 1) {
@@ -454,11 +459,8 @@ impl Finder<'_> {
                 gzip,
             }),
             Err(found) => {
-                // What nothing is put into is as its author wants it, and not looked into any further.
-                if (self.has_forms)(text) {
-                    self.errors
-                        .extend(diagnostics_within(found, &source.path, source.position));
-                }
+                self.errors
+                    .extend(diagnostics_within(found, &source.path, source.position));
                 None
             }
         }

@@ -120,6 +120,41 @@ fn other_bytes_than_text_need_a_url() {
 }
 
 #[test]
+fn what_a_client_could_not_read_is_refused() {
+    let merged = |inner: &str| {
+        config(&json!({"ignition": {
+            "version": "3.3.0", "config": {"merge": [{"source": url(inner.as_bytes())}]}
+        }}))
+    };
+    let file = |contents: Value| {
+        config(&json!({"storage": {"files": [{"path": "/a", "contents": contents}]}}))
+    };
+    let whole = json!({"ignition": {"version": "3.0.0"}}).to_string();
+    prepare(&merged(&whole));
+    let relative = json!({"ignition": {"version": "3.0.0"}, "storage": {"files": [{"path": "a"}]}});
+    let four_deep = (0..4).fold(whole, |inner, _| merged(&inner).to_string());
+    for (config, message) in [
+        (merged("not JSON"), "not JSON"),
+        (merged(""), "empty"),
+        (merged(&relative.to_string()), "not absolute"),
+        (
+            serde_json::from_str(&four_deep).unwrap(),
+            "more than 3 deep",
+        ),
+        (
+            file(json!({"source": "data:,plain", "compression": "gzip"})),
+            "not gzip",
+        ),
+    ] {
+        let found = Prepared::parse(config.to_string().as_bytes(), &has_form).unwrap_err();
+        assert!(
+            found.iter().any(|found| found.message.contains(message)),
+            "{message}: {found:?}"
+        );
+    }
+}
+
+#[test]
 fn a_hash_of_what_differs_is_refused() {
     let file = |contents: Value| {
         config(&json!({"storage": {"files": [{"path": "/a", "contents": contents}]}}))

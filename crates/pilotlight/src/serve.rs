@@ -241,6 +241,7 @@ fn open_upstreams(settings: &Settings, directory: PathBuf) -> anyhow::Result<Ups
         ssh_key: fetch.ssh_key.clone(),
         ssh_known_hosts: fetch.ssh_known_hosts.clone(),
         patience: FETCH_PATIENCE,
+        check: server::check_fetched,
         ..UpstreamSettings::new(directory, FetchPolicy::new(&allow, &schemes)?)
     })?)
 }

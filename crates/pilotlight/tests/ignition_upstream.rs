@@ -221,7 +221,7 @@ fn a_copy_stands_in_for_an_error_but_not_for_a_decision() {
 }
 
 #[test]
-fn a_copy_that_became_invalid_upstream_is_not_sent() {
+fn what_became_invalid_upstream_replaces_no_copy() {
     let Some(nginx) = Nginx::up() else {
         return;
     };
@@ -229,7 +229,18 @@ fn a_copy_that_became_invalid_upstream_is_not_sent() {
     nginx.put("a.ign", CONFIG);
     assert_eq!(served(&head, &nginx.url("a.ign")).status, 200);
     nginx.put("a.ign", "{\"ignition\": {}}");
-    let (status, reason) = refused(&head, &nginx.url("a.ign"));
+    let reply = served(&head, &nginx.url("a.ign"));
+    assert_eq!((reply.status, reply.text()), (200, CONFIG));
+    let reason = record(&head, 2)["reason"].take();
+    let reason = reason.as_str().unwrap();
+    assert!(
+        reason.starts_with("stale, ")
+            && reason.contains("$.ignition.version: not an Ignition config"),
+        "{reason}"
+    );
+    // Where there is no copy, nothing is sent.
+    nginx.put("b.ign", "<html>log in first</html>");
+    let (status, reason) = refused(&head, &nginx.url("b.ign"));
     assert_eq!(status, 422, "{reason}");
 }
 

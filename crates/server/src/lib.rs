@@ -26,6 +26,7 @@ mod routes;
 mod service;
 mod status;
 
+pub use boot::ignition::configs::check_fetched;
 pub use boot::ignition_bin::IgnitionBinPaths;
 pub use error::{Error, with_causes};
 pub use head::{Head, HeadError, Settings};

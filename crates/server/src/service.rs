@@ -166,8 +166,8 @@ impl Service {
         let response = match delivery {
             Ok(delivery) => {
                 fetch.sha256 = Some(delivery.sha256);
-                fetch.file_revision = Some(delivery.file_revision);
-                fetch.reason = delivery.remark;
+                fetch.file_revision = Some(bounded(&delivery.file_revision));
+                fetch.reason = delivery.remark.as_deref().map(bounded);
                 let response = reply::content(call.method(), call.headers(), delivery.content);
                 if response.status().is_client_error() {
                     fetch.reason = response.status().canonical_reason().map(Into::into);

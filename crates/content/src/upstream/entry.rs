@@ -123,17 +123,23 @@ impl State {
 
     /// The kept copy, unless `reason` is a decision that there is to be none.
     pub(super) fn despite(&self, reason: &Arc<UpstreamError>) -> Result<Answer, UpstreamError> {
-        match (&self.kept, reason.class()) {
-            (_, FaultClass::Absent | FaultClass::Forbidden) | (None, _) => Err((**reason).clone()),
-            (Some(kept), FaultClass::NotYet | FaultClass::TooSlow | FaultClass::Failed) => {
-                Ok(Answer {
-                    fetched: Arc::clone(&kept.fetched),
-                    stale: Some(Stale {
-                        since: kept.confirmed_at,
-                        reason: Arc::clone(reason),
-                    }),
-                })
+        let is_decision = match reason.class() {
+            FaultClass::Absent => true,
+            // That an upstream redirects to where this head may not go is a failure of the upstream.
+            FaultClass::Forbidden => !matches!(reason.fault, Fault::Redirected { .. }),
+            FaultClass::NotYet | FaultClass::TooSlow | FaultClass::Invalid | FaultClass::Failed => {
+                false
             }
+        };
+        match &self.kept {
+            Some(kept) if !is_decision => Ok(Answer {
+                fetched: Arc::clone(&kept.fetched),
+                stale: Some(Stale {
+                    since: kept.confirmed_at,
+                    reason: Arc::clone(reason),
+                }),
+            }),
+            _ => Err((**reason).clone()),
         }
     }
 }

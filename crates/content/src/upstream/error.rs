@@ -26,6 +26,8 @@ pub enum FaultClass {
     NotYet,
     /// The upstream took too long.
     TooSlow,
+    /// What the upstream has is not what was wanted.
+    Invalid,
     /// The upstream is down, refuses, or answers what cannot be used.
     Failed,
 }
@@ -224,6 +226,9 @@ pub enum Fault {
     /// The fetch goes on.
     #[error("the upstream has not answered yet; the fetch goes on")]
     NotYet,
+    /// [`UpstreamSettings::check`](super::UpstreamSettings::check) refuses it.
+    #[error("{0}")]
+    Content(String),
     /// This head is about to end.
     #[error("this head is shutting down")]
     Closing,
@@ -259,6 +264,7 @@ impl Fault {
             | Self::NoPath { .. }
             | Self::NotFile { .. } => FaultClass::Absent,
             Self::NotYet | Self::Closing | Self::Abandoned => FaultClass::NotYet,
+            Self::Content(_) => FaultClass::Invalid,
             Self::TimedOut { .. } => FaultClass::TooSlow,
             _ => FaultClass::Failed,
         }

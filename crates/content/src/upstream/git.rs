@@ -1,6 +1,7 @@
 //! Fetching files from git repositories, of which only the parts that are needed are kept.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::SystemTime;
@@ -149,13 +150,16 @@ impl Reach<'_> {
 
     /// Makes the repository, if there is none, or none in good order.
     async fn prepare(&self) -> Result<(), Fault> {
-        let packs = fs::read_dir(self.repository.join("objects/pack")).map(|entries| {
-            entries
-                .flatten()
-                .filter(|entry| entry.path().extension().is_some_and(|kind| kind == "pack"))
-                .count()
+        let is_sound = fs::read_dir(self.repository.join("objects/pack")).is_ok_and(|entries| {
+            let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            let named = |wanted: fn(&[u8]) -> bool| {
+                names.iter().filter(move |name| wanted(name.as_bytes()))
+            };
+            // What a git that was killed half way through a pack leaves behind is never cleared away by itself.
+            let is_cut_short = named(|name| name.starts_with(b"tmp_")).next().is_some();
+            named(|name| name.ends_with(b".pack")).count() <= MAX_PACKS && !is_cut_short
         });
-        if packs.is_ok_and(|count| count <= MAX_PACKS) && !self.interrupted().exists() {
+        if is_sound && !self.interrupted().exists() {
             return Ok(());
         }
         let cannot = |action, error: &io::Error| Fault::disk(action, &self.repository, error);

@@ -59,7 +59,9 @@ impl HttpClient {
         let mut at = url.clone();
         let mut visited = Vec::new();
         loop {
-            let next = match self.request(&at, known, &credentials, deadline).await {
+            // They are for whom the administrator named, and not for whom an upstream names.
+            let credentials = (at.origin() == url.origin()).then_some(&credentials);
+            let next = match self.request(&at, known, credentials, deadline).await {
                 Ok(Hop::Arrived(fetch)) => return Ok(fetch),
                 Ok(Hop::Redirect(next)) => next,
                 Err(fault) if visited.is_empty() => return Err(fault),
@@ -87,7 +89,7 @@ impl HttpClient {
         &self,
         url: &Url,
         known: Option<&Validators>,
-        credentials: &Credentials,
+        credentials: Option<&Credentials>,
         deadline: Deadline,
     ) -> Result<Hop, Fault> {
         // Only these two are HTTP, whatever else the configuration allows.
@@ -191,7 +193,7 @@ impl Validators {
 fn ask(
     url: &Url,
     known: Option<&Validators>,
-    credentials: &Credentials,
+    credentials: Option<&Credentials>,
 ) -> Result<Request<Empty<Bytes>>, Fault> {
     let mut request = Request::get(url.target())
         .header(header::HOST, url.authority())
@@ -206,10 +208,8 @@ fn ask(
     {
         request = request.header(name, value);
     }
-    let login = url
-        .host
-        .as_ref()
-        .and_then(|host| credentials.for_host(host, url.user.as_deref()));
+    let login = (credentials.zip(url.host.as_ref()))
+        .and_then(|(credentials, host)| credentials.for_host(host, url.user.as_deref()));
     if let Some(login) = login {
         request = request.header(header::AUTHORIZATION, login.expose());
     }

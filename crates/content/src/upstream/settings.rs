@@ -30,7 +30,12 @@ pub struct UpstreamSettings {
     pub keep: KeepLimits,
     /// How many fetches run at the same time.
     pub concurrent_fetches: usize,
+    /// Whether a file that has come is what was wanted.
+    pub check: Check,
 }
+
+/// Says what is wrong with a file, by its path and bytes. It may block. What it refuses replaces no copy.
+pub type Check = fn(path: &str, bytes: &[u8]) -> Result<(), String>;
 
 /// What a single fetch may take.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +83,7 @@ impl UpstreamSettings {
                 repositories: 64,
             },
             concurrent_fetches: 16,
+            check: |_, _| Ok(()),
         }
     }
 }

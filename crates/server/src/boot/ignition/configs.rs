@@ -8,14 +8,17 @@ use ignition::{
     Diagnostic, Prepared, Severity,
     butane::{self, LocalError, TreeEntry},
 };
-use quick_cache::{Weighter, sync::Cache};
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
 use template::Template;
 
 use super::document::{Document, Language};
 use crate::{Error, boot::renderings::Rendering, head::Head};
 
-/// How many bytes of documents are kept. What is made of one takes a few times as much.
-const CAPACITY: u64 = 8 << 20;
+/// How many bytes of documents and configs are kept. What is made of one takes a few times as much.
+const CAPACITY: u64 = 16 << 20;
 
 /// A config that may be sent.
 pub(crate) struct Config {
@@ -39,7 +42,7 @@ pub(crate) struct Reading {
 }
 
 /// The latest configs, by what they were made from.
-pub(crate) struct Configs(Cache<Key, Arc<Known>, Length>);
+pub(crate) struct Configs(Arc<Cache<Key, Arc<Known>, Length>>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -68,7 +71,20 @@ impl Weighter<Key, Arc<Known>> for Length {
 
 impl Default for Configs {
     fn default() -> Self {
-        Self(Cache::with_weighter(1024, CAPACITY, Length))
+        // In one shard, or a large document would be more than its share.
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(1024)
+            .weight_capacity(CAPACITY)
+            .shards(1)
+            .build()
+            // All that it asks for is given above.
+            .expect("the options are whole");
+        Self(Arc::new(Cache::with_options(
+            options,
+            Length,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        )))
     }
 }
 
@@ -91,14 +107,22 @@ impl Configs {
             if known.seen.as_ref().is_none_or(Seen::is_unchanged) {
                 return known.config(document);
             }
-            self.0.remove(&key);
+            // Unless another has been faster.
+            self.0.remove_if(&key, |now| Arc::ptr_eq(now, &known));
         }
-        let made = self.0.get_or_insert_async(&key, async {
-            let (head, document) = (Arc::clone(head), Arc::clone(document));
-            let made = tokio::task::spawn_blocking(move || Known::of(&head, &document)).await?;
-            Ok::<_, Error>(Arc::new(made?))
-        });
-        made.await?.config(document)
+        let making = {
+            let (configs, head) = (Arc::clone(&self.0), Arc::clone(head));
+            let document = Arc::clone(document);
+            async move {
+                let made = configs.get_or_insert_async(&key, async {
+                    let known = tokio::task::spawn_blocking(move || Known::of(&head, &document));
+                    Ok::<_, Error>(Arc::new(known.await??))
+                });
+                made.await
+            }
+        };
+        // To the end, even if whoever asked first gives up: the next shall find it done.
+        head.changes.spawn(making).await??.config(document)
     }
 }
 
@@ -114,7 +138,9 @@ impl Known {
     fn of(head: &Head, document: &Document) -> Result<Self, Error> {
         let Reading { config, seen } = Config::of(head, document)?;
         Ok(Self {
-            length: document.bytes.len() as u64,
+            length: (document.bytes.len()
+                + (config.as_ref()).map_or(0, |config| config.prepared.source().len()))
+                as u64,
             config: config
                 .map(Arc::new)
                 .map_err(|found: Vec<_>| explained(&found).into()),
@@ -132,24 +158,28 @@ impl Config {
         let root = head.boot_files.root();
         let (Some(file), Language::Butane) = (&document.file, document.language) else {
             return Ok(Reading {
-                config: Self::read(document, None),
+                config: Self::read(document.language, &document.bytes, None),
                 seen: None,
             });
         };
         let Some(files) = FilesDirectory::beside(root, file)? else {
-            return Ok(Reading {
-                config: Self::read(document, Some(&NoFiles(file))),
-                seen: Some(FilesDirectory::none_beside(root, file)),
-            });
+            let none = NoFiles {
+                document: file,
+                missed: Cell::new(false),
+            };
+            let config = Self::read(document.language, &document.bytes, Some(&none));
+            let seen = (none.missed.get()).then(|| FilesDirectory::none_beside(root, file));
+            return Ok(Reading { config, seen });
         };
         Ok(Reading {
-            config: Self::read(document, Some(&files)),
+            config: Self::read(document.language, &document.bytes, Some(&files)),
             seen: Some(files.into_seen()),
         })
     }
 
     fn read(
-        document: &Document,
+        language: Language,
+        text: &[u8],
         files: Option<&dyn butane::Files>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let includes = Cell::new(false);
@@ -158,14 +188,14 @@ impl Config {
             includes.set(includes.get() || template.includes().next().is_some());
             !template.is_plain()
         };
-        let (prepared, warnings) = match document.language {
+        let (prepared, warnings) = match language {
             Language::Ignition => {
-                let prepared = Prepared::parse(&document.bytes, &has_forms)?;
+                let prepared = Prepared::parse(text, &has_forms)?;
                 let warnings = prepared.warnings().to_vec();
                 (prepared, warnings)
             }
             Language::Butane => {
-                let translated = butane::translate(&document.bytes, files);
+                let translated = butane::translate(text, files);
                 let Some(config) = translated.config else {
                     return Err(translated.diagnostics);
                 };
@@ -187,14 +217,29 @@ impl Config {
     }
 }
 
+/// What keeps an upstream's file from being sent.
+///
+/// # Errors
+/// The first fault, and where it is.
+pub fn check_fetched(path: &str, text: &[u8]) -> Result<(), String> {
+    let language = Language::of(path).unwrap_or(Language::Ignition);
+    let config = Config::read(language, text, None);
+    config.map(drop).map_err(|found| explained(&found))
+}
+
 /// Where there is no directory for local files.
-struct NoFiles<'a>(&'a FileName);
+struct NoFiles<'a> {
+    document: &'a FileName,
+    /// Whether any was wanted.
+    missed: Cell<bool>,
+}
 
 impl NoFiles<'_> {
     fn unreadable(&self, name: &str) -> LocalError {
+        self.missed.set(true);
         LocalError::Unreadable {
             name: name.to_owned(),
-            reason: format!("there is no directory files beside {}", self.0),
+            reason: format!("there is no directory files beside {}", self.document),
         }
     }
 }

@@ -197,6 +197,7 @@ impl From<UpstreamError> for Error {
         let said = error.to_string();
         match error.class() {
             FaultClass::Forbidden => Self::Forbidden(said),
+            FaultClass::Invalid => Self::Unprocessable(said),
             FaultClass::Absent => Self::NotFound(said),
             FaultClass::NotYet => Self::Unavailable(said),
             FaultClass::TooSlow => Self::GatewayTimeout(said),
