@@ -12,6 +12,7 @@ mod url;
 mod version;
 
 pub(crate) use node::Filled;
+pub(crate) use shape::{CEX, Fields, TANG, field};
 pub use version::{UnknownVersion, Version};
 
 use node::Node;

@@ -73,6 +73,14 @@ pub(crate) fn cell(value: &Value) -> String {
     }
 }
 
+/// A number of things: `1 node`, `2 nodes`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
 /// `text` with control characters spelled out, since a terminal would obey them.
 pub(crate) fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -10,13 +10,10 @@ pub(crate) mod ztp;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::{BootFile, ContentError, FileName, Sha256Digest};
+use content::{BootFile, ContentError, FileName};
 use template::{IncludeError, Missing, RenderError, Substitution, Template};
 
-use self::{
-    renderings::{Occasion, Rendering},
-    values::NodeValues,
-};
+use self::{renderings::Occasion, values::NodeValues};
 use crate::{
     Error,
     call::Call,
@@ -44,7 +41,11 @@ pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Er
             LastModified::of(file.modified()),
         )
     } else {
-        let rendering = rendering(call, &file).await?;
+        let values = NodeValues::of_call(call);
+        let occasion = Occasion::of_file(&file, &values);
+        let (missing, file) = (call.head.settings.missing, Arc::clone(&file));
+        let fill = move |values: &NodeValues| values.fill(&file, missing, |_| {});
+        let rendering = renderings::rendering(occasion, values, fill).await?;
         (rendering.bytes.clone(), rendering.sha256, None)
     };
     Ok(Delivery {
@@ -71,41 +72,6 @@ pub(crate) async fn boot_file(head: &Head, name: &FileName) -> Result<Arc<BootFi
     }
     let (files, name) = (Arc::clone(&head.boot_files), name.clone());
     Ok(tokio::task::spawn_blocking(move || files.load(&name)).await??)
-}
-
-/// The file with the asking node's values in it; from memory, if it was asked for before and nothing changed since.
-async fn rendering(call: &Call, file: &Arc<BootFile>) -> Result<Arc<Rendering>, Error> {
-    let renderings = &call.head.renderings;
-    let values = NodeValues::of_call(call);
-    let occasion = Occasion::of_file(file, &values);
-    if let Some(known) = occasion
-        .as_ref()
-        .and_then(|occasion| renderings.get(occasion))
-    {
-        return Ok(known);
-    }
-    let bytes = render(values, call.head.settings.missing, file).await?;
-    let sha256 = Sha256Digest::of(&bytes);
-    let rendering = Arc::new(Rendering { bytes, sha256 });
-    if let Some(occasion) = occasion {
-        renderings.keep(occasion, &rendering);
-    }
-    Ok(rendering)
-}
-
-async fn render(
-    values: NodeValues,
-    missing: Missing,
-    file: &Arc<BootFile>,
-) -> Result<Bytes, Error> {
-    match values.fill(file, missing, |_| {}) {
-        // An included file is not in memory: where reading it may block, once more from the start.
-        Err(_) if values.must_read() => {
-            let (values, file) = (values.reading(), Arc::clone(file));
-            tokio::task::spawn_blocking(move || values.fill(&file, missing, |_| {})).await?
-        }
-        rendered => rendered,
-    }
 }
 
 impl NodeValues {

@@ -82,8 +82,8 @@ pub struct Head {
     pub(crate) configs: Configs,
     pub(crate) ignition_bin: IgnitionBin,
     pub(crate) store: Arc<dyn Store>,
-    /// Changes under way, each of which is finished whether its client waits or not.
-    pub(crate) changes: TaskTracker,
+    /// Changes and translations under way, each of which is finished whether its client waits or not.
+    pub(crate) tasks: TaskTracker,
     state: Arc<ArcSwap<ClusterState>>,
     /// The revision of `state`, for those who wait for one.
     revision: watch::Sender<Revision>,
@@ -143,7 +143,7 @@ impl Head {
             metrics: Metrics::new(Arc::clone(&state), ledger.clone(), connections),
             ledger,
             store,
-            changes: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             revision: watch::Sender::new(state.load().revision()),
             state,
             settings,
@@ -202,11 +202,11 @@ impl Head {
         }
     }
 
-    /// Waits for the changes under way, and ends what is being fetched. No request must come in any more.
+    /// Waits for the changes and translations under way, and ends what is being fetched. No request must come in any more.
     pub async fn finish(&self) {
         self.upstreams.close().await;
-        self.changes.close();
-        self.changes.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     async fn follow_feed(&self) -> Result<std::convert::Infallible, HeadError> {

@@ -126,7 +126,7 @@ impl Service {
         route: &'static Route,
         handler: ReplyHandler,
     ) -> Response<Body> {
-        let change = self.head.changes.spawn(async move {
+        let change = self.head.tasks.spawn(async move {
             let response = reply(&mut call, route, handler).await;
             if route.access == Access::Admin {
                 audit(&call, response.status()).await;

@@ -165,10 +165,7 @@ impl Copies {
 
     /// Removes the copy: the upstream says that there is no such file.
     pub(super) fn remove(&self, upstream: &Upstream) -> io::Result<()> {
-        match fs::remove_file(self.path(upstream)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_if_there(&self.path(upstream))
     }
 
     fn path(&self, upstream: &Upstream) -> PathBuf {

@@ -144,17 +144,15 @@ impl Remote {
 
 impl GitFile {
     pub(super) fn parse(text: &str) -> Result<Self, SourceError> {
-        let mut url = Url::parse(text)?;
         // First, or an unknown scheme would be blamed for having no path.
-        Remote::from_url(url.clone())?;
-        let reference = Self::parse_query(url.query.take().as_deref())?;
-        let whole = std::mem::take(&mut url.path);
+        let mut remote = Remote::from_url(Url::parse(text)?)?;
+        let reference = Self::parse_query(remote.url.query.take().as_deref())?;
+        let whole = std::mem::take(&mut remote.url.path);
         let (repository, path) = match whole.find(".git//") {
             Some(at) => (&whole[..at + ".git".len()], &whole[at + ".git//".len()..]),
             None => whole.split_once("//").ok_or(SourceError::NoPath)?,
         };
-        url.path = repository.into();
-        let remote = Remote::from_url(url)?;
+        remote.url.path = repository.into();
         if repository.trim_matches('/').is_empty() {
             return Err(SourceError::NoPath);
         }

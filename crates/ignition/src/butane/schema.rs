@@ -8,11 +8,10 @@ use crate::{
     Version::{self, V3_0, V3_1, V3_2, V3_4, V3_5},
     schema::{
         Field,
-        Shape::{self, Bool, Integer, List, Map, Text},
+        Shape::{Bool, Integer, List, Map, Text},
     },
+    spec::{CEX, Fields, TANG, field},
 };
-
-type Fields = &'static [Field<Version>];
 
 /// Keys from the outermost mapping to another, through any lists. Ignition's keys are in its own spelling.
 pub(super) type Place = &'static [&'static str];
@@ -35,10 +34,6 @@ pub(super) const REQUIRED: &[(Place, &str, Version)] = &[
     (&["storage", "luks"], "name", Version::V3_6),
     (&["storage", "links"], "target", V3_2),
 ];
-
-const fn field(name: &'static str, since: Version, shape: Shape<Version>) -> Field<Version> {
-    Field { name, since, shape }
-}
 
 /// Butane's own keys of a mapping, by Ignition's version, which is the same for all variants.
 const OWN: &[(Place, Fields)] = &[
@@ -94,18 +89,10 @@ const BOOT_DEVICE: Field<Version> = field(
             "luks",
             V3_2,
             Map(&[
-                field("cex", V3_5, Map(&[field("enabled", V3_5, Bool)])),
+                CEX,
                 field("device", V3_5, Text),
                 field("discard", V3_4, Bool),
-                field(
-                    "tang",
-                    V3_2,
-                    List(&Map(&[
-                        field("advertisement", V3_4, Text),
-                        field("thumbprint", V3_2, Text),
-                        field("url", V3_2, Text),
-                    ])),
-                ),
+                TANG,
                 field("threshold", V3_2, Integer),
                 field("tpm2", V3_2, Bool),
             ]),

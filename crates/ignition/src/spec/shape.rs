@@ -3,9 +3,13 @@
 use super::Version::{self, V3_0, V3_1, V3_2, V3_3, V3_4, V3_5};
 use crate::schema::{Field, Shape, Shape::*};
 
-type Fields = &'static [Field<Version>];
+pub(crate) type Fields = &'static [Field<Version>];
 
-const fn field(name: &'static str, since: Version, shape: Shape<Version>) -> Field<Version> {
+pub(crate) const fn field(
+    name: &'static str,
+    since: Version,
+    shape: Shape<Version>,
+) -> Field<Version> {
     Field { name, since, shape }
 }
 
@@ -202,8 +206,20 @@ const PARTITION: Fields = &[
     field("wipePartitionEntry", V3_0, Bool),
 ];
 
+pub(crate) const CEX: Field<Version> = field("cex", V3_5, Map(&[field("enabled", V3_5, Bool)]));
+
+pub(crate) const TANG: Field<Version> = field(
+    "tang",
+    V3_2,
+    List(&Map(&[
+        field("advertisement", V3_4, Text),
+        field("thumbprint", V3_2, Text),
+        field("url", V3_2, Text),
+    ])),
+);
+
 const LUKS: Fields = &[
-    field("cex", V3_5, Map(&[field("enabled", V3_5, Bool)])),
+    CEX,
     field(
         "clevis",
         V3_2,
@@ -217,15 +233,7 @@ const LUKS: Fields = &[
                     field("pin", V3_2, Text),
                 ]),
             ),
-            field(
-                "tang",
-                V3_2,
-                List(&Map(&[
-                    field("advertisement", V3_4, Text),
-                    field("thumbprint", V3_2, Text),
-                    field("url", V3_2, Text),
-                ])),
-            ),
+            TANG,
             field("threshold", V3_2, Integer),
             field("tpm2", V3_2, Bool),
         ]),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Output, file};
 use crate::error::Error;
-use crate::table::printable;
+use crate::table::{counted, printable};
 
 /// Translate a Butane document to the Ignition config that the head would send
 #[derive(Debug, Args)]
@@ -106,13 +106,6 @@ impl Butane {
         };
         text.push(b'\n');
         Ok(text)
-    }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    match count {
-        1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
     }
 }
 

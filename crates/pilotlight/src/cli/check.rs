@@ -5,7 +5,7 @@ use clap::Args;
 use super::Session;
 use crate::client::Ask;
 use crate::error::Error;
-use crate::table::{Table, cell};
+use crate::table::{Table, cell, counted};
 
 /// Render every node's boot files, and list what would fail before a node finds out
 #[derive(Debug, Args)]
@@ -17,7 +17,8 @@ impl Check {
     pub(super) async fn run(self, session: &mut Session) -> Result<(), Error> {
         let data = session.client.ask(Ask::get("/check")).await?.data;
         let problems = data["problems"].as_array().map_or(0, Vec::len);
-        let checked = nodes(data["checked"].as_u64().unwrap_or_default());
+        let checked = data["checked"].as_u64().unwrap_or_default();
+        let checked = counted(checked.try_into().unwrap_or(usize::MAX), "node");
         if session.output.is_json() {
             session.output.json(&data)?;
         } else if problems > 0 {
@@ -44,7 +45,7 @@ impl Check {
             [first, .., last] if without.len() > NAMED => {
                 format!(
                     "; {} have none: {first} to {last}",
-                    nodes(without.len() as u64)
+                    counted(without.len(), "node")
                 )
             }
             _ => format!("; without one: {}", without.join(", ")),
@@ -57,10 +58,3 @@ impl Check {
 
 /// How many nodes are named one by one.
 const NAMED: usize = 10;
-
-fn nodes(count: u64) -> String {
-    match count {
-        1 => "1 node".to_owned(),
-        _ => format!("{count} nodes"),
-    }
-}

@@ -7,7 +7,6 @@ pub(crate) mod document;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::Sha256Digest;
 use ignition::{Path, RenderError};
 use model::Node;
 use template::{Substitution, Template};
@@ -18,12 +17,13 @@ use self::{
 };
 use super::{
     Delivery,
-    renderings::{Occasion, Rendering},
+    renderings::{self, Occasion, Rendering},
     values::NodeValues,
 };
 use crate::{
     Error,
     call::Call,
+    head::Head,
     reply::{Body, Content, ContentType, ETag, LastModified},
 };
 
@@ -31,9 +31,8 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let id = call.param("id");
     let node = call.state.node(id);
     let node = node.ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
-    let place = Place::of(&call.state, node)?;
-    let document = Arc::new(Document::at(&place, &call.head).await?);
-    let config = call.head.configs.of(&call.head, &document).await?;
+    let place = Place::required(&call.state, node)?;
+    let (document, config) = config_at(&call.head, &place).await?;
     accept::check(call.headers(), config.prepared.version())?;
     let rendering = rendering(call, node, &document, &config).await?;
     Ok(Delivery {
@@ -49,7 +48,17 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     })
 }
 
-/// The config with the node's values in it; from memory, if it was asked for before and nothing changed since.
+/// What stands at a place now, and the config that it is.
+pub(crate) async fn config_at(
+    head: &Arc<Head>,
+    place: &Place,
+) -> Result<(Arc<Document>, Arc<Config>), Error> {
+    let document = Arc::new(Document::at(place, head).await?);
+    let config = head.configs.of(head, &document).await?;
+    Ok((document, config))
+}
+
+/// The config with the node's values in it.
 async fn rendering(
     call: &Call,
     node: &Arc<Node>,
@@ -60,29 +69,10 @@ async fn rendering(
         return Ok(Arc::clone(constant));
     }
     let values = NodeValues::for_node(call, Arc::clone(node));
-    let renderings = &call.head.renderings;
     let occasion = (!config.includes).then(|| Occasion::of_config(config.sha256, &values));
-    if let Some(known) = (occasion.as_ref()).and_then(|occasion| renderings.get(occasion)) {
-        return Ok(known);
-    }
-    let bytes = match fill(&values, document, config, |_| {}) {
-        // An included file is not in memory: where reading it may block, once more from the start.
-        Err(_) if values.must_read() => {
-            let (values, document, config) =
-                (values.reading(), Arc::clone(document), Arc::clone(config));
-            let filled = move || fill(&values, &document, &config, |_| {});
-            tokio::task::spawn_blocking(filled).await??
-        }
-        filled => filled?,
-    };
-    let rendering = Arc::new(Rendering {
-        sha256: Sha256Digest::of(&bytes),
-        bytes,
-    });
-    if let Some(occasion) = occasion {
-        renderings.keep(occasion, &rendering);
-    }
-    Ok(rendering)
+    let (document, config) = (Arc::clone(document), Arc::clone(config));
+    let fill = move |values: &NodeValues| fill(values, &document, &config, |_| {});
+    renderings::rendering(occasion, values, fill).await
 }
 
 /// Puts a node's values into the texts of a config, and tells `trace` of each.

@@ -8,6 +8,7 @@ use model::{Revision, Uid};
 use quick_cache::{Weighter, sync::Cache};
 
 use super::values::NodeValues;
+use crate::Error;
 
 /// How many bytes of renderings are kept: the kickstarts of a thousand nodes, which is more than install at once.
 const CAPACITY: u64 = 4 << 20;
@@ -60,6 +61,33 @@ impl Occasion {
     }
 }
 
+/// What `fill` makes of these values; from memory, if it did so before on this occasion. Without one, it is not kept.
+pub(crate) async fn rendering(
+    occasion: Option<Occasion>,
+    values: NodeValues,
+    fill: impl Fn(&NodeValues) -> Result<Bytes, Error> + Send + 'static,
+) -> Result<Arc<Rendering>, Error> {
+    let head = Arc::clone(&values.head);
+    let Renderings(known) = &head.renderings;
+    if let Some(known) = occasion.as_ref().and_then(|occasion| known.get(occasion)) {
+        return Ok(known);
+    }
+    let bytes = match fill(&values) {
+        // An included file is not in memory: where reading it may block, once more from the start.
+        Err(_) if values.must_read() => {
+            let values = values.reading();
+            tokio::task::spawn_blocking(move || fill(&values)).await??
+        }
+        filled => filled?,
+    };
+    let sha256 = Sha256Digest::of(&bytes);
+    let rendering = Arc::new(Rendering { bytes, sha256 });
+    if let Some(occasion) = occasion {
+        known.insert(occasion, Arc::clone(&rendering));
+    }
+    Ok(rendering)
+}
+
 /// The latest renderings, by what they were made from. One that went out of date is never found again.
 ///
 /// An installer asks for its kickstart two or three times over (`HEAD`, the initrd, the installer itself).
@@ -78,15 +106,5 @@ impl Weighter<Occasion, Arc<Rendering>> for Length {
 impl Default for Renderings {
     fn default() -> Self {
         Self(Cache::with_weighter(1024, CAPACITY, Length))
-    }
-}
-
-impl Renderings {
-    pub(crate) fn get(&self, occasion: &Occasion) -> Option<Arc<Rendering>> {
-        self.0.get(occasion)
-    }
-
-    pub(crate) fn keep(&self, occasion: Occasion, rendering: &Arc<Rendering>) {
-        self.0.insert(occasion, Arc::clone(rendering));
     }
 }

@@ -10,11 +10,7 @@ use serde::Serialize;
 use crate::{
     Error,
     boot::{
-        ignition::{
-            self,
-            configs::Config,
-            document::{Document, Place},
-        },
+        ignition::{self, document::Place},
         values::NodeValues,
         ztp,
     },
@@ -47,9 +43,13 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
     let mut nodes = Vec::new();
     for node in call.state.nodes.iter() {
         // By way of the caches, as when the nodes themselves ask: once for all that share a config.
-        let config = match call.state.attribute(node, "_ignition") {
-            Some((value, _)) if !value.is_empty() => Some(config_of(call, node).await),
-            _ => None,
+        let config = match Place::of(&call.state, node) {
+            Ok(None) => None,
+            Ok(Some(place)) => {
+                let config = ignition::config_at(&call.head, &place).await;
+                Some(config.map_err(|error| (Some(place.name()), error)))
+            }
+            Err(error) => Some(Err((None, error))),
         };
         nodes.push((Arc::clone(node), config));
     }
@@ -89,19 +89,6 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
         report
     });
     Ok(envelope::data(report.await?))
-}
-
-type SharedConfig = (Arc<Document>, Arc<Config>);
-
-/// What a problem is about, if that is known, and the problem.
-type Fault = (Option<String>, Error);
-
-async fn config_of(call: &Call, node: &Node) -> Result<SharedConfig, Fault> {
-    let place = Place::of(&call.state, node).map_err(|error| (None, error))?;
-    let at_place = |error| (Some(place.name()), error);
-    let document = Arc::new(Document::at(&place, &call.head).await.map_err(at_place)?);
-    let config = call.head.configs.of(&call.head, &document).await;
-    Ok((document, config.map_err(at_place)?))
 }
 
 fn problem(node: &Node, file: Option<String>, error: &Error) -> Problem {

@@ -1,6 +1,6 @@
 //! `/files`: the boot files, as they are stored.
 
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{ContentError, FileEntry, FileName, Precondition, Sha256Digest, Stored};
@@ -128,20 +128,9 @@ fn view(entry: &FileEntry) -> Value {
     json!({
         "name": entry.name.as_str(),
         "size": entry.size,
-        "sha256": entry.sha256.as_ref().map(hex),
+        "sha256": entry.sha256.as_ref().map(ToString::to_string),
         "mtime": mtime,
     })
-}
-
-pub(crate) fn hex(digest: &Sha256Digest) -> String {
-    digest
-        .as_bytes()
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 /// What `If-Match` and `If-None-Match` ask of the present file.

@@ -8,16 +8,11 @@ use model::{Name, Node, Uid};
 use serde::Serialize;
 use template::{Dictionary, Form, Origin, Substitution};
 
-use super::files::hex;
 use crate::{
     Error,
     boot::{
         boot_file,
-        ignition::{
-            self,
-            configs::finding,
-            document::{Document, Place},
-        },
+        ignition::{self, configs::finding, document::Place},
         values::NodeValues,
         ztp,
     },
@@ -71,9 +66,8 @@ pub(crate) async fn ztp(call: &mut Call) -> Result<Response<Body>, Error> {
 /// `GET /render/ignition?node=N`
 pub(crate) async fn ignition(call: &mut Call) -> Result<Response<Body>, Error> {
     let node = node(call)?;
-    let place = Place::of(&call.state, &node)?;
-    let document = Arc::new(Document::at(&place, &call.head).await?);
-    let config = call.head.configs.of(&call.head, &document).await?;
+    let place = Place::required(&call.state, &node)?;
+    let (document, config) = ignition::config_at(&call.head, &place).await?;
     let values = NodeValues::for_node(call, Arc::clone(&node)).reading();
     let rendered = tokio::task::spawn_blocking(move || {
         let mut used = Vec::new();
@@ -122,7 +116,7 @@ impl Preview {
             node: node.name.clone(),
             node_uid: node.uid,
             text: String::from_utf8_lossy(bytes).into_owned(),
-            sha256: hex(&Sha256Digest::of(bytes)),
+            sha256: Sha256Digest::of(bytes).to_string(),
             values,
             warnings: Vec::new(),
         }

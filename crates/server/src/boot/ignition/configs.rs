@@ -122,7 +122,7 @@ impl Configs {
             }
         };
         // To the end, even if whoever asked first gives up: the next shall find it done.
-        head.changes.spawn(making).await??.config(document)
+        head.tasks.spawn(making).await??.config(document)
     }
 }
 
@@ -205,10 +205,13 @@ impl Config {
                 )
             }
         };
-        let bytes = Bytes::copy_from_slice(prepared.source());
-        let sha256 = Sha256Digest::of(&bytes);
+        let sha256 = Sha256Digest::of(prepared.source());
+        let constant = || {
+            let bytes = Bytes::copy_from_slice(prepared.source());
+            Arc::new(Rendering { bytes, sha256 })
+        };
         Ok(Self {
-            constant: (prepared.is_constant()).then(|| Arc::new(Rendering { bytes, sha256 })),
+            constant: prepared.is_constant().then(constant),
             prepared,
             sha256,
             includes: includes.get(),

@@ -10,7 +10,7 @@ use content::{
     FileName, Sha256Digest,
     upstream::{FaultClass, Remote, Source, SourceError, Upstream, UpstreamError},
 };
-use model::{ClusterState, Node, SyncPeriod};
+use model::{ClusterState, Node, SetBy, SyncPeriod};
 
 use crate::{Error, boot::boot_file, head::Head};
 
@@ -50,24 +50,39 @@ pub(crate) struct Document {
 }
 
 impl Place {
-    /// What a node's effective `_ignition` says.
+    /// What a node's effective `_ignition` says. An empty one keeps a node from the config that its groups have.
+    ///
+    /// # Errors
+    /// It names no place.
+    pub(crate) fn of(state: &ClusterState, node: &Node) -> Result<Option<Self>, Error> {
+        match state.attribute(node, "_ignition") {
+            Some((value, from)) if !value.is_empty() => {
+                Self::parse(state, node, value, from).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The same of a node that must have one.
     ///
     /// # Errors
     /// It has none, or one that names no place.
-    pub(crate) fn of(state: &ClusterState, node: &Node) -> Result<Self, Error> {
-        let Some((value, from)) = state.attribute(node, "_ignition") else {
-            return Err(Error::NotFound(format!(
-                "node {} has no attribute \"_ignition\"",
-                node.name
-            )));
-        };
-        if value.is_empty() {
-            // How a node is kept from a config that its groups have.
-            return Err(Error::NotFound(format!(
-                "node {} has no Ignition config: its _ignition (set by {from}) is empty",
-                node.name
-            )));
-        }
+    pub(crate) fn required(state: &ClusterState, node: &Node) -> Result<Self, Error> {
+        let why = |said| Error::NotFound(format!("node {} has no {said}", node.name));
+        Self::of(state, node)?.ok_or_else(|| match state.attribute(node, "_ignition") {
+            None => why("attribute \"_ignition\"".to_owned()),
+            Some((_, from)) => why(format!(
+                "Ignition config: its _ignition (set by {from}) is empty"
+            )),
+        })
+    }
+
+    fn parse(
+        state: &ClusterState,
+        node: &Node,
+        value: &str,
+        from: SetBy<'_>,
+    ) -> Result<Self, Error> {
         // The value itself may hold a password, so it is not repeated.
         let unusable =
             |why: String| format!("node {} has an _ignition (set by {from}): {why}", node.name);
