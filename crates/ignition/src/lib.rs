@@ -14,5 +14,5 @@ mod yaml;
 pub use config::Config;
 pub use diagnostic::{Diagnostic, Path, Position, Segment, Severity};
 pub use spec::{UnknownVersion, Version};
-pub use substitute::{Fill, Prepared, RenderError, Rendered};
+pub use substitute::{Fill, Find, Prepared, RenderError, Rendered};
 pub use tree::{Entry, Tree, Value};

@@ -13,6 +13,7 @@ mod version;
 
 pub(crate) use node::Filled;
 pub(crate) use shape::{CEX, Fields, TANG, field};
+pub(crate) use systemd::UnitFile;
 pub use version::{UnknownVersion, Version};
 
 use node::Node;

@@ -7,7 +7,8 @@ use flate2::read::MultiGzDecoder;
 use crate::{
     Diagnostic, Path, Position, Severity, Tree, Value, Version,
     config::{read, without_errors},
-    data_url, json, spec,
+    data_url, json,
+    spec::{self, UnitFile},
 };
 
 /// What compressed contents may grow to.
@@ -20,46 +21,60 @@ const MAX_NESTED: usize = 3;
 ///
 /// Forms may stand in every text but keys, and in what `data:` URLs hold: there they are found and replaced in the contents
 /// themselves. A config within a config is one again, so that a value changes no structure there either.
+///
+/// `F` is what a text with forms is read into, once for all machines.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct Prepared<F> {
     source: Vec<u8>,
     tree: Tree,
     version: Version,
     warnings: Vec<Diagnostic>,
     /// The config as it is written, cut where a text holds forms: always one more than there are `holes`.
     pieces: Vec<Vec<u8>>,
-    holes: Vec<Hole>,
+    holes: Vec<Hole<F>>,
     /// Whether a text broke a rule as it is, which its values may yet mend.
     has_suspects: bool,
 }
 
 /// A text that holds forms.
 #[derive(Debug)]
-struct Hole {
+struct Hole<F> {
     /// Which of the texts of the config it is, in their order.
     nth: usize,
     /// As it stands in the config.
     text: String,
     path: Path,
     position: Option<Position>,
-    /// Whether a value in it might break a rule.
-    has_rules: bool,
-    held: Held,
+    ruled: Ruled,
+    held: Held<F>,
+}
+
+/// What a value might break in the place of a text.
+#[derive(Debug, Clone, Copy)]
+enum Ruled {
+    /// Nothing.
+    Not,
+    /// What a unit file has to be. As it stands in the config, it is this.
+    AsUnit(UnitFile),
+    /// Any rule.
+    Anyhow,
 }
 
 #[derive(Debug)]
-enum Held {
+enum Held<F> {
     /// The forms stand in the text itself.
-    Text,
+    Text(F),
     /// They stand in what a `data:` URL holds.
-    Contents { bytes: Vec<u8>, gzip: bool },
+    Contents { forms: F, gzip: bool },
     /// They stand in the texts of a config that a `data:` URL holds.
-    Config { inner: Box<Prepared>, gzip: bool },
+    Config { inner: Box<Prepared<F>>, gzip: bool },
 }
 
-/// Puts values into a text that holds forms, whose place it is given for what it may have to say about it. Returns nothing if
-/// the text stays as it is.
-pub type Fill<'f, E> = dyn FnMut(&Path, &[u8]) -> Result<Option<Vec<u8>>, E> + 'f;
+/// Reads a text that may hold forms, at its place in the config. Nothing if it holds none.
+pub type Find<'f, F> = dyn Fn(&Path, &[u8]) -> Option<F> + 'f;
+
+/// Puts values into a text that holds forms. Returns nothing if the text stays as it is.
+pub type Fill<'f, F, E> = dyn FnMut(&F) -> Result<Option<Vec<u8>>, E> + 'f;
 
 /// A config for one machine.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,46 +119,43 @@ fn first_error(found: &[Diagnostic]) -> String {
     })
 }
 
-impl Prepared {
+impl<F> Prepared<F> {
     /// Reads a config and finds what holds forms. An error that a value may yet mend is none here.
-    pub fn parse(text: &[u8], has_forms: &dyn Fn(&[u8]) -> bool) -> Result<Self, Vec<Diagnostic>> {
-        Self::parse_nested(text, has_forms, 0)
+    pub fn parse(text: &[u8], find: &Find<'_, F>) -> Result<Self, Vec<Diagnostic>> {
+        Self::parse_nested(text, find, 0)
     }
 
     /// The same of a config that is not in a text, as one that was translated.
-    pub fn from_tree(
-        tree: Tree,
-        has_forms: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Self, Vec<Diagnostic>> {
+    pub fn from_tree(tree: Tree, find: &Find<'_, F>) -> Result<Self, Vec<Diagnostic>> {
         let version = crate::config::version(&tree).map_err(|found| vec![found])?;
         let source = json::to_text(&tree);
-        Self::new(source, tree, version, has_forms, 0)
+        Self::new(source, tree, version, find, 0)
     }
 
     fn parse_nested(
         text: &[u8],
-        has_forms: &dyn Fn(&[u8]) -> bool,
+        find: &Find<'_, F>,
         depth: usize,
     ) -> Result<Self, Vec<Diagnostic>> {
         let (tree, version) = read(text)?;
-        Self::new(text.to_vec(), tree, version, has_forms, depth)
+        Self::new(text.to_vec(), tree, version, find, depth)
     }
 
     fn new(
         source: Vec<u8>,
         tree: Tree,
         version: Version,
-        has_forms: &dyn Fn(&[u8]) -> bool,
+        find: &Find<'_, F>,
         depth: usize,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut finder = Finder {
-            has_forms,
+            find,
             depth,
             texts: 0,
             holes: Vec::new(),
             errors: Vec::new(),
         };
-        finder.find(&tree, "");
+        finder.look_in(&tree, "");
         let Finder { holes, errors, .. } = finder;
         let mut found = spec::validate(&tree, version);
         let before = found.len();
@@ -184,18 +196,21 @@ impl Prepared {
     }
 
     /// Puts values into each text that holds forms.
-    pub fn render<E>(&self, fill: &mut Fill<'_, E>) -> Result<Rendered<'_>, RenderError<E>> {
+    pub fn render<E>(&self, fill: &mut Fill<'_, F, E>) -> Result<Rendered<'_>, RenderError<E>> {
         let mut filled = Vec::with_capacity(self.holes.len());
         for hole in &self.holes {
             filled.push(hole.fill(fill)?);
         }
         let changed = || {
-            self.holes
-                .iter()
-                .zip(&filled)
-                .filter(|(_, text)| text.is_some())
+            let changed = self.holes.iter().zip(&filled);
+            changed.filter_map(|(hole, text)| Some((hole, text.as_deref()?)))
         };
-        let warnings = match self.has_suspects || changed().any(|(hole, _)| hole.has_rules) {
+        let might_break = |(hole, text): (&Hole<F>, &str)| match hole.ruled {
+            Ruled::Not => false,
+            Ruled::AsUnit(before) => UnitFile::read(text) != before,
+            Ruled::Anyhow => true,
+        };
+        let warnings = match self.has_suspects || changed().any(might_break) {
             true => Cow::Owned(self.validate(&filled).map_err(RenderError::Invalid)?),
             false => Cow::Borrowed(self.warnings.as_slice()),
         };
@@ -235,32 +250,29 @@ impl Prepared {
     }
 }
 
-impl Hole {
-    fn fill<E>(&self, fill: &mut Fill<'_, E>) -> Result<Option<String>, RenderError<E>> {
+impl<F> Hole<F> {
+    fn fill<E>(&self, fill: &mut Fill<'_, F, E>) -> Result<Option<String>, RenderError<E>> {
         let (path, position) = (&self.path, self.position);
-        let mut filled = |text: &[u8]| {
-            fill(path, text).map_err(|reason| RenderError::Form {
+        let mut filled = |forms: &F| {
+            fill(forms).map_err(|reason| RenderError::Form {
                 path: path.clone(),
                 position,
                 reason,
             })
         };
         match &self.held {
-            Held::Text => {
-                let text = filled(self.text.as_bytes())?
-                    .map(String::from_utf8)
-                    .transpose();
+            Held::Text(forms) => {
+                let text = filled(forms)?.map(String::from_utf8).transpose();
                 text.map_err(|_| RenderError::NotText {
                     path: path.clone(),
                     position,
                 })
             }
-            Held::Contents { bytes, gzip } => {
-                Ok(filled(bytes)?.map(|contents| encode(&contents, *gzip)))
+            Held::Contents { forms, gzip } => {
+                Ok(filled(forms)?.map(|contents| encode(&contents, *gzip)))
             }
             Held::Config { inner, gzip } => {
-                let rendered =
-                    inner.render(&mut |within_it, text| fill(&within(path, within_it), text));
+                let rendered = inner.render(fill);
                 let rendered = rendered.map_err(|error| error.within(path, position))?;
                 Ok(match rendered.text {
                     Cow::Borrowed(_) => None,
@@ -273,7 +285,7 @@ impl Hole {
 
 fn encode(contents: &[u8], gzip: bool) -> String {
     match gzip {
-        true => data_url::compressed(contents),
+        true => data_url::in_gzip(contents),
         false => data_url::shortest(contents, false).source,
     }
 }
@@ -314,7 +326,7 @@ fn diagnostics_within(
 }
 
 /// Whether a value may yet mend what is wrong: it was found in a text that holds forms, or around one.
-fn is_suspect(found: &Diagnostic, holes: &[Hole]) -> bool {
+fn is_suspect<F>(found: &Diagnostic, holes: &[Hole<F>]) -> bool {
     let Some(path) = found
         .path
         .as_ref()
@@ -325,7 +337,7 @@ fn is_suspect(found: &Diagnostic, holes: &[Hole]) -> bool {
     holes.iter().any(|hole| hole.path.0.starts_with(&path.0))
 }
 
-fn pieces(tree: &Tree, holes: &[Hole]) -> Vec<Vec<u8>> {
+fn pieces<F>(tree: &Tree, holes: &[Hole<F>]) -> Vec<Vec<u8>> {
     let (mut pieces, mut rest) = (Vec::with_capacity(holes.len() + 1), Vec::new());
     let mut holes = holes.iter().peekable();
     let mut nth = 0;
@@ -352,30 +364,35 @@ fn for_each_text<'t>(tree: &'t Tree, visit: &mut dyn FnMut(&'t Tree)) {
 }
 
 /// Finds the texts that hold forms, in the order in which they are written.
-struct Finder<'f> {
-    has_forms: &'f dyn Fn(&[u8]) -> bool,
+struct Finder<'f, F> {
+    find: &'f Find<'f, F>,
     depth: usize,
     texts: usize,
-    holes: Vec<Hole>,
+    holes: Vec<Hole<F>>,
     errors: Vec<Diagnostic>,
 }
 
-impl Finder<'_> {
+impl<F> Finder<'_, F> {
     /// `key` is the key that `tree` stands under, itself or its list.
-    fn find(&mut self, tree: &Tree, key: &str) {
+    fn look_in(&mut self, tree: &Tree, key: &str) {
         match &tree.value {
             Value::Text(text) => {
-                let held = (self.has_forms)(text.as_bytes()).then_some(Held::Text);
-                self.add(tree, text, true, held);
+                let held = (self.find)(&tree.path, text.as_bytes()).map(Held::Text);
+                // The one text of this key: contents of files are no texts, but resources.
+                let ruled = match key {
+                    "contents" => Ruled::AsUnit(UnitFile::read(text)),
+                    _ => Ruled::Anyhow,
+                };
+                self.add(tree, text, ruled, held);
             }
-            Value::List(items) => items.iter().for_each(|item| self.find(item, key)),
+            Value::List(items) => items.iter().for_each(|item| self.look_in(item, key)),
             Value::Map(entries) => {
                 for entry in entries {
                     match &entry.value.value {
                         Value::Text(url) if entry.key == "source" && url.starts_with("data:") => {
                             self.find_in_url(&entry.value, url, tree, key);
                         }
-                        _ => self.find(&entry.value, &entry.key),
+                        _ => self.look_in(&entry.value, &entry.key),
                     }
                 }
             }
@@ -383,13 +400,13 @@ impl Finder<'_> {
         }
     }
 
-    fn add(&mut self, tree: &Tree, text: &str, has_rules: bool, held: Option<Held>) {
+    fn add(&mut self, tree: &Tree, text: &str, ruled: Ruled, held: Option<Held<F>>) {
         self.holes.extend(held.map(|held| Hole {
             nth: self.texts,
             text: text.to_string(),
             path: tree.path.clone(),
             position: tree.position,
-            has_rules,
+            ruled,
             held,
         }));
         self.texts += 1;
@@ -403,10 +420,9 @@ impl Finder<'_> {
             Some(bytes) if matches!(key, "merge" | "replace") => {
                 self.config_with_forms(source, &bytes, gzip)
             }
-            Some(bytes) => (self.has_forms)(&bytes).then(|| Held::Contents {
-                bytes: bytes.into_owned(),
-                gzip,
-            }),
+            Some(bytes) => {
+                (self.find)(&source.path, &bytes).map(|forms| Held::Contents { forms, gzip })
+            }
         };
         let hash = resource.get("verification").and_then(|it| it.get("hash"));
         if let (Some(_), Some(hash)) = (&held, hash.filter(|hash| hash.value != Value::Null)) {
@@ -416,14 +432,19 @@ impl Finder<'_> {
             self.refuse(hash, message);
         }
         // Whatever contents are, a URL of them is a URL, and of these no two are compared.
-        let has_rules = !matches!(key, "contents" | "append" | "keyFile");
-        self.add(source, url, has_rules, held);
+        let ruled = match key {
+            "contents" | "append" | "keyFile" => Ruled::Not,
+            _ => Ruled::Anyhow,
+        };
+        self.add(source, url, ruled, held);
     }
 
     fn contents<'u>(&mut self, source: &Tree, url: &'u str, gzip: bool) -> Option<Cow<'u, [u8]>> {
         // Of a URL with forms not all characters are escaped that should be, but what it becomes is written by us.
         let held = match data_url::decode(url) {
-            Err(_) if (self.has_forms)(url.as_bytes()) => data_url::decode_unescaped(url),
+            Err(_) if (self.find)(&source.path, url.as_bytes()).is_some() => {
+                data_url::decode_unescaped(url)
+            }
             held => held,
         };
         let held = held.ok()?;
@@ -446,13 +467,14 @@ impl Finder<'_> {
         None
     }
 
-    fn config_with_forms(&mut self, source: &Tree, text: &[u8], gzip: bool) -> Option<Held> {
+    fn config_with_forms(&mut self, source: &Tree, text: &[u8], gzip: bool) -> Option<Held<F>> {
         if self.depth == MAX_NESTED {
             let fault = format!("configs within configs, more than {MAX_NESTED} deep");
             self.refuse(source, fault);
             return None;
         }
-        match Prepared::parse_nested(text, self.has_forms, self.depth + 1) {
+        let find = |inner: &Path, text: &[u8]| (self.find)(&within(&source.path, inner), text);
+        match Prepared::parse_nested(text, &find, self.depth + 1) {
             Ok(inner) if inner.is_constant() => None,
             Ok(inner) => Some(Held::Config {
                 inner: Box::new(inner),

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use ignition::{Config, Diagnostic, Path, Prepared, RenderError, Severity};
-use laws::{FORM, has_form, render, replace};
+use laws::{FORM, find, render, replace};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ fn config(sections: &Value) -> Value {
     config
 }
 
-fn prepare(config: &Value) -> Prepared {
-    Prepared::parse(config.to_string().as_bytes(), &has_form).unwrap()
+fn prepare(config: &Value) -> Prepared<Vec<u8>> {
+    Prepared::parse(config.to_string().as_bytes(), &find).unwrap()
 }
 
 fn rendered(config: &Value, value: &[u8]) -> Value {
@@ -96,7 +96,7 @@ fn texts_and_contents_are_filled() {
 #[test]
 fn what_holds_no_form_is_sent_to_the_byte() {
     let text = b"{ \"ignition\": {\"version\": \"3.0.0\"}, \"<v>\": [1.50, 2] }\n";
-    let prepared = Prepared::parse(text, &has_form).unwrap();
+    let prepared = Prepared::parse(text, &find).unwrap();
     assert!(prepared.is_constant());
     assert_eq!(render(&prepared, b"x").unwrap().text, &text[..]);
 }
@@ -146,7 +146,7 @@ fn what_a_client_could_not_read_is_refused() {
             "not gzip",
         ),
     ] {
-        let found = Prepared::parse(config.to_string().as_bytes(), &has_form).unwrap_err();
+        let found = Prepared::parse(config.to_string().as_bytes(), &find).unwrap_err();
         assert!(
             found.iter().any(|found| found.message.contains(message)),
             "{message}: {found:?}"
@@ -161,7 +161,7 @@ fn a_hash_of_what_differs_is_refused() {
     };
     let hash = json!({"hash": format!("sha512-{}", "0".repeat(128))});
     let covered = file(json!({"source": "data:,%3Cv%3E", "verification": hash})).to_string();
-    let found = Prepared::parse(covered.as_bytes(), &has_form).unwrap_err();
+    let found = Prepared::parse(covered.as_bytes(), &find).unwrap_err();
     assert_eq!(
         found[0].path.as_ref().unwrap().to_string(),
         "$.storage.files[0].contents.verification.hash"
@@ -191,7 +191,44 @@ fn values_may_mend_a_config_and_break_it() {
     );
     assert!(error.to_string().contains("$.storage.disks[0].device"));
     // Nor is it sent as it is.
-    assert!(prepare(&config).render::<()>(&mut |_, _| Ok(None)).is_err());
+    assert!(prepare(&config).render::<()>(&mut |_| Ok(None)).is_err());
+}
+
+#[test]
+fn a_value_in_a_unit_is_held_to_the_rules_of_units() {
+    let unit = |contents: &str| {
+        let unit = json!({"name": "a.service", "enabled": true, "contents": contents});
+        prepare(&config(&json!({"systemd": {"units": [unit]}})))
+    };
+    let service = unit("[Service]\nExecStart=/bin/<v>\n[Install]\nWantedBy=multi-user.target\n");
+    assert_eq!(render(&service, b"true").unwrap().warnings.len(), 0);
+    let RenderError::Invalid(found) = render(&service, b"true\nno option").unwrap_err() else {
+        panic!("a line that is no option was taken");
+    };
+    let path = found[0].path.as_ref().unwrap().to_string();
+    assert_eq!(path, "$.systemd.units[0].contents");
+    let installable = unit("[Service]\nExecStart=/bin/true\n<v>");
+    let install = b"[Install]\nWantedBy=multi-user.target\n";
+    assert_eq!(render(&installable, install).unwrap().warnings.len(), 0);
+    assert_eq!(render(&installable, b"").unwrap().warnings.len(), 1);
+}
+
+#[test]
+fn each_text_is_looked_at_in_its_place() {
+    let inner = config(&json!({"systemd": {"units": [{"name": "a.service", "contents": "<v>"}]}}));
+    let merged = json!([{"source": url(inner.to_string().as_bytes())}]);
+    let outer = config(&json!({"ignition": {"version": "3.3.0", "config": {"merge": merged}}}));
+    let text = outer.to_string();
+    let find = |path: &Path, text: &[u8]| (text == FORM).then(|| path.to_string());
+    let prepared = Prepared::parse(text.as_bytes(), &find).unwrap();
+    let mut places = Vec::new();
+    let fill = &mut |place: &String| {
+        places.push(place.clone());
+        Ok::<_, ()>(None)
+    };
+    prepared.render(fill).unwrap();
+    let place = "$.ignition.config.merge[0].source.systemd.units[0].contents";
+    assert_eq!(places, [place]);
 }
 
 #[test]
@@ -211,7 +248,7 @@ fn a_config_within_a_config_keeps_its_structure() {
     );
 
     let error = prepare(&outer)
-        .render(&mut |_, _| Err("no such value"))
+        .render(&mut |_| Err("no such value"))
         .unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -220,7 +257,7 @@ fn a_config_within_a_config_keeps_its_structure() {
 
     let broken = json!({"config": {"merge": [{"source": url(b"{\"ignition\": <v>}")}]}});
     let broken = config(&json!({"ignition": broken})).to_string();
-    let found = Prepared::parse(broken.as_bytes(), &has_form).unwrap_err();
+    let found = Prepared::parse(broken.as_bytes(), &find).unwrap_err();
     assert_eq!(
         found[0].path.as_ref().unwrap().to_string(),
         "$.ignition.config.merge[0].source"
@@ -317,7 +354,7 @@ proptest! {
             "ignition": {"config": {"merge": [{"source": merged}]}},
             "systemd": {"units": [{"name": unit, "contents": unit}]},
         }));
-        let Ok(prepared) = Prepared::parse(config.to_string().as_bytes(), &has_form) else { return Ok(()) };
+        let Ok(prepared) = Prepared::parse(config.to_string().as_bytes(), &find) else { return Ok(()) };
         let mut filled = config;
         fill(&mut filled, &value, "");
         if let Some("%3Cv%3E" | "<v>") = source.strip_prefix("data:,") {
@@ -341,5 +378,5 @@ proptest! {
 #[test]
 fn the_form_is_what_the_tests_take_it_for() {
     assert_eq!(replace(b"a<v>b<v", b"x"), b"axb<v");
-    assert!(has_form(FORM));
+    assert!(laws::has_form(FORM));
 }

@@ -2,6 +2,8 @@
 
 mod unit_file;
 
+pub(crate) use unit_file::UnitFile;
+
 use std::collections::HashMap;
 
 use super::{Findings, Node, Rule};

@@ -1,11 +1,11 @@
 //! What holds of every text, as a config and as one to put values in.
 
-use ignition::{Config, Prepared, RenderError, Rendered};
+use ignition::{Config, Path, Prepared, RenderError, Rendered};
 
 /// Panics where it does not hold.
 pub(crate) fn hold(source: &[u8]) {
     let strict = Config::parse(source);
-    let lenient = Prepared::parse(source, &|_| false);
+    let lenient = Prepared::<()>::parse(source, &|_, _| None);
     assert_eq!(
         strict.is_ok(),
         lenient.is_ok(),
@@ -19,10 +19,10 @@ pub(crate) fn hold(source: &[u8]) {
             "what is valid stays so, written anew"
         );
     }
-    let Ok(prepared) = Prepared::parse(source, &has_form) else {
+    let Ok(prepared) = Prepared::parse(source, &find) else {
         return;
     };
-    let unchanged = prepared.render::<()>(&mut |_, _| Ok(None));
+    let unchanged = prepared.render::<()>(&mut |_| Ok(None));
     assert!(
         unchanged.is_ok_and(|rendered| rendered.text == source) || strict.is_err(),
         "what nothing is put in stays as it is"
@@ -45,12 +45,17 @@ pub(crate) fn has_form(text: &[u8]) -> bool {
     text.windows(FORM.len()).any(|window| window == FORM)
 }
 
+/// A text that holds it.
+pub(crate) fn find(_: &Path, text: &[u8]) -> Option<Vec<u8>> {
+    has_form(text).then(|| text.to_vec())
+}
+
 /// Puts `value` in the place of each form.
 pub(crate) fn render<'p>(
-    prepared: &'p Prepared,
+    prepared: &'p Prepared<Vec<u8>>,
     value: &[u8],
 ) -> Result<Rendered<'p>, RenderError<String>> {
-    prepared.render(&mut |_, text| Ok(has_form(text).then(|| replace(text, value))))
+    prepared.render(&mut |text| Ok(Some(replace(text, value))))
 }
 
 /// `text` with `value` in the place of each form.

@@ -7,7 +7,7 @@ pub(crate) mod document;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ignition::{Path, RenderError};
+use ignition::RenderError;
 use model::Node;
 use template::{Substitution, Template};
 
@@ -29,7 +29,10 @@ use crate::{
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let id = call.param("id");
-    let node = call.state.node(id);
+    let asker = call.asker.as_ref().map(|asker| &asker.node);
+    // As nearly every node asks for its own.
+    let node = asker.filter(|node| node.name.as_str() == id);
+    let node = node.or_else(|| call.state.node(id));
     let node = node.ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
     let place = Place::required(&call.state, node)?;
     let (document, config) = config_at(&call.head, &place).await?;
@@ -85,14 +88,9 @@ pub(crate) fn fill(
     if let Some(constant) = &config.constant {
         return Ok(constant.bytes.clone());
     }
-    let mut fill = |path: &Path, text: &[u8]| {
-        let name = format!("{}: {path}", document.name);
-        let template = Template::parse(name, Bytes::copy_from_slice(text));
-        if template.is_plain() {
-            return Ok(None);
-        }
+    let mut fill = |template: &Template| {
         let missing = values.head.settings.missing;
-        let filled = values.fill_template(&template, missing, &mut trace)?;
+        let filled = values.fill_template(template, missing, &mut trace)?;
         Ok(Some(filled.into()))
     };
     match config.prepared.render(&mut fill) {

@@ -13,6 +13,22 @@ pub(super) enum Broken {
     NoOption,
 }
 
+/// All that the rules see of the text of a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UnitFile {
+    is_empty: bool,
+    has_install_section: Result<bool, Broken>,
+}
+
+impl UnitFile {
+    pub(crate) fn read(text: &str) -> Self {
+        Self {
+            is_empty: text.is_empty(),
+            has_install_section: has_install_section(text),
+        }
+    }
+}
+
 /// Lines of options have one byte less.
 const LONGEST_LINE: usize = 2048;
 

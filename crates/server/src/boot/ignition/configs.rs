@@ -5,7 +5,7 @@ use std::{cell::Cell, sync::Arc};
 use bytes::Bytes;
 use content::{ContentError, FileName, FilesDirectory, Seen, Sha256Digest};
 use ignition::{
-    Diagnostic, Prepared, Severity,
+    Diagnostic, Path, Prepared, Severity,
     butane::{self, LocalError, TreeEntry},
 };
 use quick_cache::{
@@ -22,7 +22,7 @@ const CAPACITY: u64 = 16 << 20;
 
 /// A config that may be sent.
 pub(crate) struct Config {
-    pub prepared: Prepared,
+    pub prepared: Prepared<Template>,
     /// Of the config as it is sent, but for the values of nodes.
     pub sha256: Sha256Digest,
     /// What every node gets, if no values go into it.
@@ -46,10 +46,10 @@ pub(crate) struct Configs(Arc<Cache<Key, Arc<Known>, Length>>);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
+    /// What findings call it. Of a boot file it tells where its local files lie.
+    name: Box<str>,
     sha256: Sha256Digest,
     language: Language,
-    /// Where its local files lie.
-    file: Option<FileName>,
 }
 
 /// What became of a document: a refusal is remembered as well, since its nodes ask again and again.
@@ -99,9 +99,9 @@ impl Configs {
         document: &Arc<Document>,
     ) -> Result<Arc<Config>, Error> {
         let key = Key {
+            name: document.name.clone(),
             sha256: document.sha256,
             language: document.language,
-            file: (document.file.clone()).filter(|_| document.language == Language::Butane),
         };
         if let Some(known) = self.0.get(&key) {
             if known.seen.as_ref().is_none_or(Seen::is_unchanged) {
@@ -158,7 +158,7 @@ impl Config {
         let root = head.boot_files.root();
         let (Some(file), Language::Butane) = (&document.file, document.language) else {
             return Ok(Reading {
-                config: Self::read(document.language, &document.bytes, None),
+                config: Self::read(&document.name, document.language, &document.bytes, None),
                 seen: None,
             });
         };
@@ -167,30 +167,41 @@ impl Config {
                 document: file,
                 missed: Cell::new(false),
             };
-            let config = Self::read(document.language, &document.bytes, Some(&none));
+            let config = Self::read(
+                &document.name,
+                document.language,
+                &document.bytes,
+                Some(&none),
+            );
             let seen = (none.missed.get()).then(|| FilesDirectory::none_beside(root, file));
             return Ok(Reading { config, seen });
         };
         Ok(Reading {
-            config: Self::read(document.language, &document.bytes, Some(&files)),
+            config: Self::read(
+                &document.name,
+                document.language,
+                &document.bytes,
+                Some(&files),
+            ),
             seen: Some(files.into_seen()),
         })
     }
 
     fn read(
+        name: &str,
         language: Language,
         text: &[u8],
         files: Option<&dyn butane::Files>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let includes = Cell::new(false);
-        let has_forms = |text: &[u8]| {
-            let template = Template::parse("", Bytes::copy_from_slice(text));
+        let find = |path: &Path, text: &[u8]| {
+            let template = Template::parse(format!("{name}: {path}"), Bytes::copy_from_slice(text));
             includes.set(includes.get() || template.includes().next().is_some());
-            !template.is_plain()
+            (!template.is_plain()).then_some(template)
         };
         let (prepared, warnings) = match language {
             Language::Ignition => {
-                let prepared = Prepared::parse(text, &has_forms)?;
+                let prepared = Prepared::parse(text, &find)?;
                 let warnings = prepared.warnings().to_vec();
                 (prepared, warnings)
             }
@@ -199,10 +210,7 @@ impl Config {
                 let Some(config) = translated.config else {
                     return Err(translated.diagnostics);
                 };
-                (
-                    Prepared::from_tree(config, &has_forms)?,
-                    translated.diagnostics,
-                )
+                (Prepared::from_tree(config, &find)?, translated.diagnostics)
             }
         };
         let sha256 = Sha256Digest::of(prepared.source());
@@ -226,7 +234,7 @@ impl Config {
 /// The first fault, and where it is.
 pub fn check_fetched(path: &str, text: &[u8]) -> Result<(), String> {
     let language = Language::of(path).unwrap_or(Language::Ignition);
-    let config = Config::read(language, text, None);
+    let config = Config::read(path, language, text, None);
     config.map(drop).map_err(|found| explained(&found))
 }
 
