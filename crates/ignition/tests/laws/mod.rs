@@ -1,16 +1,19 @@
 //! What holds of every text, as a config and as one to put values in.
 
-use ignition::{Config, Path, Prepared, RenderError, Rendered};
+use ignition::{Config, Diagnostic, Path, Prepared, RenderError, Rendered, Severity};
 
 /// Panics where it does not hold.
 pub(crate) fn hold(source: &[u8]) {
     let strict = Config::parse(source);
     let lenient = Prepared::<()>::parse(source, &|_, _| None);
-    assert_eq!(
-        strict.is_ok(),
-        lenient.is_ok(),
-        "without forms there is nothing to be lenient about"
-    );
+    match (&strict, &lenient) {
+        (Ok(_), Ok(_)) | (Err(_), Err(_)) => {}
+        (Err(_), Ok(_)) => panic!("without forms there is nothing to be lenient about"),
+        (Ok(_), Err(found)) => assert!(
+            found.iter().all(is_in_url),
+            "only what URLs hold is looked at more closely"
+        ),
+    }
     if let Ok(config) = &strict {
         assert_eq!(config.text(), source);
         let rewritten = Config::from_tree(config.tree().clone());
@@ -35,6 +38,11 @@ pub(crate) fn hold(source: &[u8]) {
             );
         }
     }
+}
+
+fn is_in_url(found: &Diagnostic) -> bool {
+    let path = found.path.as_ref().map(Path::to_string);
+    found.severity == Severity::Warning || path.is_some_and(|path| path.contains(".source"))
 }
 
 /// The form of these tests.
