@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -26,6 +27,30 @@ impl Sha256Digest {
     #[must_use]
     pub fn revision(&self) -> String {
         hex(&self.0[..16])
+    }
+}
+
+impl From<[u8; 32]> for Sha256Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// Of 64 hexadecimal digits.
+impl FromStr for Sha256Digest {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let malformed = "expected 64 hexadecimal digits";
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(malformed);
+        }
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = str::from_utf8(digits).map_err(|_| malformed)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| malformed)?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -87,5 +112,14 @@ mod tests {
         let hex = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(digest.to_string(), hex);
         assert_eq!(digest.revision(), hex[..32]);
+        assert_eq!(hex.parse(), Ok(digest));
+        for malformed in [
+            "",
+            &hex[1..],
+            &hex.replace('a', "g"),
+            &hex.replacen("ba", "+1", 1),
+        ] {
+            assert!(malformed.parse::<Sha256Digest>().is_err(), "{malformed}");
+        }
     }
 }

@@ -1,18 +1,11 @@
 //! Storing and deleting boot files on behalf of administrators.
 
 use std::io::{self, Read, Write as _};
-use std::os::fd::OwnedFd;
 use std::sync::PoisonError;
-
-use rustix::fs::{AtFlags, Mode, OFlags, fchmod, fsync, mkdirat, openat, statat, unlinkat};
-use rustix::io::Errno;
 
 use crate::digest::Hasher;
 use crate::temporary::Temporary;
-use crate::{BootFiles, ContentError, FileEntry, FileKind, FileName, MAX_BOOT_FILE, Sha256Digest};
-
-/// How often the sub-directories of a new file are made when others remove them meanwhile.
-const TRIES: u32 = 16;
+use crate::{BootFiles, ContentError, FileEntry, FileName, MAX_BOOT_FILE, Sha256Digest};
 
 /// What must be true of the present file for a change to happen (RFC 9110 section 13.1).
 #[derive(Clone, Copy)]
@@ -54,7 +47,7 @@ impl BootFiles {
     ) -> Result<Stored, ContentError> {
         let stored = self.store(name, body, precondition);
         if stored.is_err() {
-            self.remove_emptied_directories(name);
+            self.root.remove_emptied_directories(name);
         }
         stored
     }
@@ -69,19 +62,10 @@ impl BootFiles {
         name: &FileName,
         precondition: Precondition<'_>,
     ) -> Result<(), ContentError> {
-        let failed = |error: Errno| self.root.failed("delete", name, error.into());
         let _alone = self.edits.lock().unwrap_or_else(PoisonError::into_inner);
         self.check(name, precondition)?;
-        let (parent, last) = name.split();
-        let directory = self.root.open_directory(parent).map_err(failed)?;
-        let stat = statat(&directory, last, AtFlags::SYMLINK_NOFOLLOW).map_err(failed)?;
-        match FileKind::of(&stat) {
-            None | Some(FileKind::SymbolicLink) => {}
-            Some(kind) => return Err(self.root.not_regular(name, kind)),
-        }
-        unlinkat(&directory, last, AtFlags::empty()).map_err(failed)?;
-        fsync(&directory).map_err(failed)?;
-        self.remove_emptied_directories(name);
+        self.root.delete(name)?;
+        self.root.remove_emptied_directories(name);
         Ok(())
     }
 
@@ -92,25 +76,14 @@ impl BootFiles {
         precondition: Precondition<'_>,
     ) -> Result<Stored, ContentError> {
         let failed = |source: io::Error| self.root.failed("store", name, source);
-        let mut temporary = self.create_temporary(name)?;
+        let mut temporary = self.root.create_temporary(name)?;
         let (size, sha256) = self.receive(name, body, &mut temporary)?;
         temporary.file.sync_all().map_err(failed)?;
         let id = self.root.identify(name, &temporary.file)?;
 
         let _alone = self.edits.lock().unwrap_or_else(PoisonError::into_inner);
         self.check(name, precondition)?;
-        let (_, last) = name.split();
-        let created = match statat(temporary.directory(), last, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileKind::of(&stat) == Some(FileKind::Directory) => {
-                return Err(self.root.not_regular(name, FileKind::Directory));
-            }
-            Ok(_) => false,
-            Err(Errno::NOENT) => true,
-            Err(error) => return Err(failed(error.into())),
-        };
-        temporary
-            .publish(last)
-            .map_err(|error| failed(error.into()))?;
+        let created = self.root.publish(temporary, name)?;
         Ok(Stored {
             entry: FileEntry {
                 name: name.clone(),
@@ -183,83 +156,6 @@ impl BootFiles {
             });
         }
         Ok((size, sha256))
-    }
-
-    fn create_temporary(&self, name: &FileName) -> Result<Temporary, ContentError> {
-        let mut tries = 0;
-        loop {
-            let directory = self.make_directories(name)?;
-            match Temporary::create(directory) {
-                // Whoever deleted the last file of the directory took it along.
-                Err(Errno::NOENT) if tries < TRIES => tries += 1,
-                created => {
-                    return created.map_err(|error| self.root.failed("store", name, error.into()));
-                }
-            }
-        }
-    }
-
-    /// Opens the directory of the file `name`, making it and those above it if need be.
-    fn make_directories(&self, name: &FileName) -> Result<OwnedFd, ContentError> {
-        let top = self.root.open_directory("");
-        let mut directory = top.map_err(|error| self.root.unusable(error))?;
-        for path in directories(name) {
-            directory = match self.root.open_directory(path) {
-                Err(Errno::NOENT) => {
-                    make_directory(&directory, path).and_then(|()| self.root.open_directory(path))
-                }
-                opened => opened,
-            }
-            .map_err(|error| match error {
-                Errno::NOTDIR => ContentError::ParentNotDirectory {
-                    name: name.clone(),
-                    directory: self.root.path().to_owned(),
-                    parent: path.to_owned(),
-                },
-                error => self.root.failed("store", name, error.into()),
-            })?;
-        }
-        Ok(directory)
-    }
-
-    fn remove_emptied_directories(&self, name: &FileName) {
-        for path in directories(name).collect::<Vec<_>>().into_iter().rev() {
-            let (parent, last) = path.rsplit_once('/').unwrap_or(("", path));
-            let removed = self
-                .root
-                .open_directory(parent)
-                .and_then(|parent| unlinkat(parent, last, AtFlags::REMOVEDIR));
-            if removed.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// The directories on the way to `name`, the outermost first: `a` and `a/b` for `a/b/c.ks`.
-fn directories(name: &FileName) -> impl Iterator<Item = &str> {
-    let name = name.as_str();
-    name.match_indices('/').map(move |(end, _)| &name[..end])
-}
-
-/// Makes the last component of `path` in `parent`, for good.
-fn make_directory(parent: &OwnedFd, path: &str) -> Result<(), Errno> {
-    let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
-    let mode = Mode::from_raw_mode(0o755);
-    match mkdirat(parent, last, mode) {
-        Ok(()) => {
-            // Whatever the umask.
-            let made = openat(
-                parent,
-                last,
-                OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-                Mode::empty(),
-            )?;
-            fchmod(&made, mode)?;
-            fsync(parent)
-        }
-        Err(Errno::EXIST) => Ok(()),
-        Err(error) => Err(error),
     }
 }
 

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Stat};
 ///
 /// Every write moves `ctime`, and no program can set it. There is one gap: two writes within one tick of the file
 /// system's clock leave the same time. Whoever trusts an identity must have read it well after its `ctime`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// Device of the file system.
     pub dev: u64,

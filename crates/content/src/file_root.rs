@@ -1,5 +1,7 @@
 //! The directory that boot files live in, and the only way to them.
 
+mod change;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};

@@ -2,7 +2,8 @@
 //!
 //! [`FileRoot`] is the only way to the kickstarts directory: whatever name a client asks for, the kernel decides
 //! that it stays inside. [`BootFiles`] keeps the files read, hashed and parsed, and asks the file system at every
-//! request whether they are still those on disk. Everything here blocks, but for [`BootFiles::try_cached`].
+//! request whether they are still those on disk. Everything here blocks, but for [`BootFiles::try_cached`],
+//! [`packages`] and [`upstream`].
 
 mod beneath;
 mod boot_files;
@@ -15,6 +16,7 @@ mod file_root;
 mod files_directory;
 mod listing;
 mod open_file;
+pub mod packages;
 mod reading;
 mod seen;
 mod temporary;

@@ -11,7 +11,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::digest::Hasher;
 use crate::reading::{SETTLING, is_settled};
-use crate::{FileId, FileKind, Sha256Digest};
+use crate::{ContentError, FileId, FileKind, FileName, FileRoot, Sha256Digest};
 
 /// A regular file that is open, and the state it was in when it was opened.
 ///
@@ -36,6 +36,25 @@ impl OpenFile {
         // Without NONBLOCK, a FIFO would hold this thread until somebody writes to it.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = File::from(openat(CWD, path, flags, Mode::empty())?);
+        Self::of(path.to_owned(), file, clock)
+    }
+
+    /// Opens a file of a directory, under a name that may be a client's.
+    ///
+    /// # Errors
+    /// There is no such file, it is no regular file, or the way to it is refused.
+    pub fn beneath(root: &FileRoot, name: &FileName) -> Result<Self, ContentError> {
+        let clock = SystemTime::now();
+        let file = root.open_file(name)?;
+        let path = root.path().join(name.as_str());
+        Self::of(path, file, clock).map_err(|error| root.failed("read", name, error))
+    }
+
+    /// The same of a file that was opened in another way, at the time `clock` or after it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn of(path: PathBuf, file: File, clock: SystemTime) -> io::Result<Self> {
         let stat = fstat(&file)?;
         if let Some(kind) = FileKind::of(&stat) {
             let reason = format!("it is {kind}, not a regular file");
@@ -43,7 +62,7 @@ impl OpenFile {
         }
         let id = FileId::of(&stat);
         Ok(Self {
-            path: path.to_owned(),
+            path,
             file,
             id,
             settled: is_settled(id, SETTLING, clock),

@@ -1,4 +1,4 @@
-//! The file an upload is written to before it takes its name.
+//! The file that something new is written to before it takes its name.
 
 use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
@@ -30,7 +30,7 @@ impl Temporary {
     /// Creates an empty file in `directory`, with mode 0644 whatever the umask.
     pub(crate) fn create(directory: OwnedFd) -> Result<Self, Errno> {
         let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o644);
         let (name, file) = loop {
             let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(0));
