@@ -8,8 +8,8 @@ use crate::{AttributeName, Invalid};
 
 /// The longest value of an attribute, in bytes.
 const LONGEST_VALUE: usize = 64 * 1024;
-/// The longest text of all of a node's facts of one kind together, in bytes. Nodes send them without a token, and each
-/// change of theirs is kept for a while.
+/// The longest text of all of a node's facts of one kind together, in bytes. Nodes send them without a token, and the head
+/// keeps them.
 const LONGEST_FACTS: usize = 32 * 1024;
 /// The most attributes one object may have.
 const MOST: usize = 1000;
@@ -78,7 +78,19 @@ impl Facts {
         self.0.is_empty()
     }
 
-    pub(crate) fn validate(&self, field: &str) -> Result<(), Invalid> {
+    /// These facts, and over them what was reported since.
+    #[must_use]
+    pub fn overlaid(&self, news: &Self) -> Self {
+        let mut facts = self.0.clone();
+        facts.extend(news.0.clone());
+        Self(facts)
+    }
+
+    /// Checks how long they are, and what the type of their values cannot. `field` names them in the reason.
+    ///
+    /// # Errors
+    /// The first fault found.
+    pub fn validate(&self, field: &str) -> Result<(), Invalid> {
         let length: usize = self
             .0
             .iter()

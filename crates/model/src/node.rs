@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use crate::{
     Attributes, Facts, Invalid, Ip, Key, Kind, MacAddr, Name, Object, Spec, Uid,
@@ -48,9 +48,10 @@ pub struct NodeSpec {
     /// What it reported of its hardware.
     #[serde(default, skip_serializing_if = "Facts::is_empty")]
     pub hardware: Facts,
-    /// What it reported of its state.
-    #[serde(default, skip_serializing_if = "Facts::is_empty")]
-    pub status: Facts,
+    /// Records of earlier versions hold what the node reported of its state.
+    #[serde(default, rename = "status", skip_serializing)]
+    #[schemars(skip)]
+    once_kept: IgnoredAny,
 }
 
 fn compute() -> String {
@@ -175,7 +176,6 @@ impl Spec for NodeSpec {
             self.description.as_deref().unwrap_or_default(),
         )?;
         self.hardware.validate("hardware")?;
-        self.status.validate("status")?;
         validate_attributes(&self.attributes)
     }
 
@@ -287,6 +287,16 @@ mod tests {
             spec(serde_json::json!({"name": "n4", "mac": "525400AA0001", "ipaddr": "10.0.0.4"}))
                 .unwrap_err();
         assert!(error.contains("`ipaddr`"), "{error}");
+    }
+
+    #[test]
+    fn a_record_with_a_status_is_read_and_written_without() {
+        let fields =
+            serde_json::json!({"name": "n4", "mac": "525400AA0001", "status": {"install": "done"}});
+        let node = spec(fields).unwrap();
+        let written = serde_json::to_value(&node).unwrap();
+        assert_eq!(written.get("status"), None);
+        assert_eq!(spec(written).unwrap(), node);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod login;
 mod node;
 mod object;
 mod output;
+mod package;
 mod password;
 mod render;
 mod serve;
@@ -126,6 +127,8 @@ enum Asking {
     #[command(subcommand)]
     File(file::File),
     #[command(subcommand)]
+    Package(package::Package),
+    #[command(subcommand)]
     Admin(admin::Admin),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
@@ -179,6 +182,7 @@ impl Asking {
             Self::Bootconfig(bootconfig) => bootconfig.run(session).await,
             Self::Gitrepo(gitrepo) => gitrepo.run(session).await,
             Self::File(file) => file.run(session).await,
+            Self::Package(package) => package.run(session).await,
             Self::Admin(admin) => admin.run(session).await,
             Self::Cluster(cluster) => cluster.run(session).await,
             Self::Render(render) => render.run(session).await,

@@ -3,6 +3,7 @@
 mod connection;
 mod head_address;
 mod logins;
+mod payload;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -10,16 +11,20 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
 use serde_json::{Map, Value, json};
 
 pub(crate) use head_address::HeadAddress;
 pub(crate) use logins::{Login, Logins};
+use payload::{Payload, Sending};
 
 use crate::error::Error;
 
 /// How long an answer may take, from the request to its last byte.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
+
+/// How much longer for each mebibyte that is sent.
+const SLOWEST: Duration = Duration::from_secs(1);
 
 /// No answer of a head is larger: lists come in pages, boot files are small.
 const LARGEST_ANSWER: usize = 1 << 28;
@@ -41,7 +46,7 @@ pub(crate) struct Ask {
     method: Method,
     /// The path below `/api/v1`, with its query.
     path: String,
-    body: Option<(&'static str, Bytes)>,
+    payload: Payload,
     if_match: Option<String>,
 }
 
@@ -51,7 +56,7 @@ impl Ask {
         Self {
             method,
             path: path.into(),
-            body: None,
+            payload: Payload::None,
             if_match: None,
         }
     }
@@ -63,13 +68,19 @@ impl Ask {
 
     /// Sends `value` as JSON.
     pub(crate) fn json(mut self, value: &Value) -> Self {
-        self.body = Some(("application/json", value.to_string().into()));
+        self.payload = Payload::Json(value.to_string().into());
         self
     }
 
     /// Sends `bytes` as they are.
     pub(crate) fn bytes(mut self, bytes: impl Into<Bytes>) -> Self {
-        self.body = Some(("application/octet-stream", bytes.into()));
+        self.payload = Payload::Bytes(bytes.into());
+        self
+    }
+
+    /// Sends the local file at `path`.
+    pub(crate) fn file(mut self, path: PathBuf) -> Self {
+        self.payload = Payload::File(path);
         self
     }
 
@@ -297,7 +308,9 @@ impl Client {
 
     /// One request on a connection of its own.
     async fn exchange(&self, ask: &Ask, token: Option<&str>) -> Result<RawAnswer, Error> {
-        let request = self.request(ask, token)?;
+        let request = self.request(ask, token).await?;
+        let patience =
+            ANSWER_TIME + SLOWEST * u32::try_from(request.body().len() >> 20).unwrap_or(u32::MAX);
         let mut sender = connection::open(&self.head, self.ca_file.as_deref()).await?;
         let answer = async {
             let response = sender
@@ -309,12 +322,9 @@ impl Client {
             let body = body.map_err(|error| error.to_string())?.to_bytes();
             Ok((parts, body))
         };
-        let answer = match tokio::time::timeout(ANSWER_TIME, answer).await {
+        let answer = match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!(
-                "no answer within {} seconds",
-                ANSWER_TIME.as_secs()
-            )),
+            Err(_) => Err(format!("no answer within {} seconds", patience.as_secs())),
         };
         let (parts, body) = answer.map_err(|reason| Error::Unreachable {
             head: self.head.clone(),
@@ -331,7 +341,7 @@ impl Client {
         })
     }
 
-    fn request(&self, ask: &Ask, token: Option<&str>) -> Result<Request<Full<Bytes>>, Error> {
+    async fn request(&self, ask: &Ask, token: Option<&str>) -> Result<Request<Sending>, Error> {
         let mut request = Request::builder()
             .method(&ask.method)
             .uri(format!("{}{}", self.head.base_path(), ask.path))
@@ -350,13 +360,22 @@ impl Client {
         if let Some(etag) = &ask.if_match {
             request = request.header(IF_MATCH, etag);
         }
-        let mut body = Bytes::new();
-        if let Some((media_type, bytes)) = &ask.body {
-            request = request.header(CONTENT_TYPE, *media_type);
-            body = bytes.clone();
+        if let Some(media_type) = ask.payload.media_type() {
+            request = request.header(CONTENT_TYPE, media_type);
         }
+        let body = ask
+            .payload
+            .body()
+            .await
+            .map_err(|source| match &ask.payload {
+                Payload::File(path) => Error::file("read", path, source),
+                _ => Error::Terminal {
+                    action: "send the request",
+                    source,
+                },
+            })?;
         request
-            .body(Full::new(body))
+            .body(body)
             .map_err(|error| Error::Usage(format!("{}: {error}", ask.path)))
     }
 }

@@ -165,6 +165,8 @@ As n1, a node with a GPU:          curl --interface 127.0.0.11 {url}/api/v1/kick
 As the switch leaf1:               curl --interface 127.0.0.21 {url}/api/v1/ztp/script
 As nobody the head knows:          curl --interface 127.0.0.99 {url}/api/v1/kickstart/basic.ks
 As an installer that sends a MAC:  curl --interface 127.0.0.99 -H 'X-RHN-Provisioning-MAC-0: eth0 52:54:00:00:02:01' {url}/api/v1/kickstart/basic.ks
+The node package, as an rpm:       curl -OJ {url}/api/v1/install/client/download/pilotlight-node
+What would install it here:        curl -s {url}/api/v1/install/client/installer | sh -s -- --dry-run
 The management API:                curl --unix-socket {data}/api.sock http://localhost/api/v1/nodes
 The same by the command line:      {pilotlight} --socket {data}/api.sock node list
 Where each value comes from:       {pilotlight} --socket {data}/api.sock render kickstart basic.ks --node n1.demo.local --provenance

@@ -11,10 +11,12 @@ use std::{
 use anyhow::Context;
 use content::{
     BootFiles, FileRoot,
+    packages::{self, Packages, Repository, SigningKey},
     upstream::{FetchLimits, FetchPolicy, UpstreamSettings, Upstreams},
 };
+use package::Kind;
 use server::{
-    Head, HeadError, IgnitionBinPaths, Service,
+    Head, HeadError, IgnitionBinPaths, Service, Sources,
     ledger::{self, Ledger, Recorder},
     listen::{self, Connections, Limits, Listeners, Tls},
 };
@@ -28,7 +30,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 use crate::{
-    config::{Engine, LogFormat, LogLevel, Missing, Settings},
+    config::{Convert, Engine, LogFormat, LogLevel, Missing, Settings},
     data_directory::{DataDirectory, make_directory},
 };
 
@@ -73,6 +75,8 @@ pub(crate) struct Running {
     recorder: Recorder,
     serving: JoinHandle<Result<(), listen::Error>>,
     following: JoinHandle<Result<(), HeadError>>,
+    keeping: JoinHandle<()>,
+    indexing: JoinHandle<()>,
     terminate: Signal,
     interrupt: Signal,
     /// Held until the head has ended.
@@ -97,10 +101,34 @@ pub(crate) async fn start(
     let socket = data.file("api.sock");
     let listeners = bind(settings, &socket)?;
     let store: Arc<dyn Store> = Arc::new(data.open_store(admin_pass_file)?);
-    for directory in [&settings.paths.kickstarts, &settings.paths.clientpkgs] {
+    let repository = data.file("repo");
+    for directory in [
+        &settings.paths.kickstarts,
+        &settings.paths.clientpkgs,
+        &repository,
+    ] {
         make_directory(directory)?;
     }
-    let boot_files = BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?);
+    for kind in [Kind::Rpm, Kind::Deb, Kind::Tar] {
+        make_directory(&settings.paths.clientpkgs.join(kind.to_string()))?;
+    }
+    let packages = open_packages(settings, data.file("packages.json")).await?;
+    // Opening it removes what a crash left there, which must not be what is being written by now.
+    let repository_files = FileRoot::open(&repository)?;
+    let indexing = tokio::spawn(
+        Arc::new(Repository::new(
+            repository,
+            settings.paths.clientpkgs.clone(),
+            signing_key(settings),
+        ))
+        .follow(packages.changes()),
+    );
+    let sources = Sources {
+        boot_files: BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?),
+        upstreams: open_upstreams(settings, data.file("upstream"))?,
+        packages,
+        repository: repository_files,
+    };
     let name = settings.head.name.clone().unwrap_or_else(host_name);
     let (ledger, recorder) = start_ledger(settings, &name, data.file("ledger.db"))?;
 
@@ -114,8 +142,7 @@ pub(crate) async fn start(
     let head = Head::new(
         head_settings,
         Arc::clone(&store),
-        boot_files,
-        open_upstreams(settings, data.file("upstream"))?,
+        sources,
         ledger,
         Arc::clone(&connections),
     )
@@ -136,6 +163,10 @@ pub(crate) async fn start(
         let head = Arc::clone(&head);
         async move { head.follow().await }
     });
+    let keeping = tokio::spawn({
+        let head = Arc::clone(&head);
+        async move { head.keep_reports().await }
+    });
     let serving = tokio::spawn(listen::serve(
         listeners,
         service,
@@ -151,6 +182,8 @@ pub(crate) async fn start(
         recorder,
         serving,
         following,
+        keeping,
+        indexing,
         terminate,
         interrupt,
         _data: data,
@@ -166,6 +199,8 @@ impl Running {
             recorder,
             mut serving,
             mut following,
+            keeping,
+            indexing,
             mut terminate,
             mut interrupt,
             ..
@@ -183,6 +218,8 @@ impl Running {
             true => Ok(()),
             false => ended(serving.await),
         };
+        keeping.abort();
+        indexing.abort();
         head.finish().await;
         if tokio::time::timeout(LAST_COMMITS, store.close())
             .await
@@ -246,6 +283,42 @@ fn open_upstreams(settings: &Settings, directory: PathBuf) -> anyhow::Result<Ups
     })?)
 }
 
+async fn open_packages(settings: &Settings, cache: PathBuf) -> anyhow::Result<Packages> {
+    let directory = settings.paths.clientpkgs.clone();
+    // Nodes boot without it, too.
+    let filled = tokio::task::spawn_blocking({
+        let directory = directory.clone();
+        move || node_package::fill(&directory)
+    });
+    match filled.await? {
+        Ok(written) => {
+            for path in written {
+                tracing::info!("wrote the node package {}", path.display());
+            }
+        }
+        Err(error) => tracing::error!("{error}"),
+    }
+    Ok(Packages::open(packages::Settings {
+        directory,
+        cache,
+        convert: match settings.packages.convert {
+            Convert::OnRequest => packages::Convert::OnRequest,
+            Convert::OnArrival => packages::Convert::OnArrival,
+        },
+        convert_wait: settings.packages.convert_wait,
+        limits: package::rpm::Limits::default(),
+    })
+    .await?)
+}
+
+fn signing_key(settings: &Settings) -> Option<SigningKey> {
+    let gnupg_home = settings.packages.gnupg_home.clone();
+    Some(SigningKey {
+        key: settings.packages.signing_key.clone()?,
+        gnupg_home: gnupg_home.unwrap_or_else(|| settings.data.join("gnupg")),
+    })
+}
+
 fn start_ledger(
     settings: &Settings,
     head: &str,
@@ -295,6 +368,9 @@ fn head_settings(
         tries_per_minute: settings.auth.tries_per_minute,
         owner: data.owner,
         audit_log: data.file("audit.log"),
+        reports: data.file("status.json"),
+        upload_limit: settings.limits.upload,
+        install: settings.packages.install.clone(),
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{BootFile, ContentError, FileName};
+use http::HeaderMap;
 use template::{IncludeError, Missing, RenderError, Substitution, Template};
 
 use self::{renderings::Occasion, values::NodeValues};
@@ -58,6 +59,7 @@ pub(crate) async fn deliver(call: &Call, name: &FileName) -> Result<Delivery, Er
             },
             etag: ETag::of_sha256(sha256.as_bytes()),
             last_modified,
+            fields: HeaderMap::new(),
         },
         sha256: *sha256.as_bytes(),
         file_revision: file.sha256.revision().into(),

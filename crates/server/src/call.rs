@@ -107,6 +107,11 @@ impl Call {
         Ip::of_peer(local.unwrap_or(self.head.settings.own_address).ip()).addr()
     }
 
+    /// The body as it comes, once.
+    pub(crate) fn take_body(&mut self) -> Option<Incoming> {
+        self.body.take()
+    }
+
     /// The body, if it is no larger than `limit` and comes in time.
     pub(crate) async fn bytes(&mut self, limit: u64) -> Result<Bytes, Error> {
         let Some(mut body) = self.body.take() else {

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use content::{BootFiles, upstream::Upstreams};
+use content::{BootFiles, FileRoot, packages::Packages, upstream::Upstreams};
 use ipnet::IpNet;
 use model::{Change, ClusterState, Revision, Transaction, Uid};
+use package::PackageName;
 use store::{Store, StoreError};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
@@ -20,13 +21,18 @@ use crate::{
         renderings::Renderings,
         ztp::MissingMarkers,
     },
+    digests::Digests,
     ledger::Ledger,
     listen::Connections,
     metrics::Metrics,
+    reports::Reports,
 };
 
 /// How long the store's feed may take to bring a change that was made.
 const FEED_DELAY: Duration = Duration::from_secs(5);
+
+/// How often it is written down what nodes report.
+const REPORTS_SAVED: Duration = Duration::from_secs(60);
 
 /// How this head answers: its part of the configuration.
 #[derive(Clone, Debug)]
@@ -65,18 +71,40 @@ pub struct Settings {
     pub owner: u32,
     /// The log of who changed what.
     pub audit_log: PathBuf,
+    /// The file that keeps what nodes last reported over a restart.
+    pub reports: PathBuf,
+    /// The largest package that is taken, in bytes.
+    pub upload_limit: u64,
+    /// The packages that a node is to install. It must have the first, and gets of the others what there is.
+    pub install: Vec<PackageName>,
+}
+
+/// Where a head has what it serves.
+pub struct Sources {
+    /// The kickstarts directory.
+    pub boot_files: BootFiles,
+    /// Web servers and git repositories.
+    pub upstreams: Upstreams,
+    /// Client packages.
+    pub packages: Packages,
+    /// Their indices for dnf and apt.
+    pub repository: FileRoot,
 }
 
 /// What the endpoints of one head share.
 pub struct Head {
     pub(crate) settings: Settings,
     pub(crate) boot_files: Arc<BootFiles>,
+    pub(crate) packages: Packages,
+    pub(crate) repository: FileRoot,
+    pub(crate) digests: Digests,
     pub(crate) ledger: Ledger,
     pub(crate) passwords: Passwords,
     pub(crate) throttle: Throttle,
     pub(crate) audit: Audit,
     pub(crate) metrics: Metrics,
     pub(crate) markers: MissingMarkers,
+    pub(crate) reports: Arc<Reports>,
     pub(crate) renderings: Renderings,
     pub(crate) upstreams: Upstreams,
     pub(crate) configs: Configs,
@@ -109,19 +137,23 @@ pub enum HeadError {
 }
 
 impl Head {
-    /// A head that serves the state in `store` and the files in `boot_files`. It follows the store once
-    /// [`follow`](Self::follow) runs.
+    /// A head that serves the state in `store` and what is in `sources`. It follows the store once [`follow`](Self::follow) runs.
     ///
     /// # Errors
     /// The state cannot be read or is damaged, or the audit log not be opened.
     pub async fn new(
         settings: Settings,
         store: Arc<dyn Store>,
-        boot_files: BootFiles,
-        upstreams: Upstreams,
+        sources: Sources,
         ledger: Ledger,
         connections: Arc<Connections>,
     ) -> Result<Arc<Self>, HeadError> {
+        let Sources {
+            boot_files,
+            upstreams,
+            packages,
+            repository,
+        } = sources;
         // Side by side, and what is damaged is said before what could not be read for it.
         let (sound, state) = tokio::join!(store.check(), read_state(store.as_ref()));
         sound?;
@@ -132,8 +164,12 @@ impl Head {
         })?;
         Ok(Arc::new(Self {
             boot_files: Arc::new(boot_files),
+            packages,
+            repository,
+            digests: Digests::default(),
             passwords: Passwords::new(),
             markers: MissingMarkers::default(),
+            reports: Arc::new(Reports::open(settings.reports.clone())),
             renderings: Renderings::default(),
             upstreams,
             configs: Configs::default(),
@@ -202,11 +238,31 @@ impl Head {
         }
     }
 
-    /// Waits for the changes and translations under way, and ends what is being fetched. No request must come in any more.
+    /// Writes down from time to time what nodes report. Goes on until it is dropped.
+    pub async fn keep_reports(&self) {
+        let mut times = tokio::time::interval(REPORTS_SAVED);
+        loop {
+            times.tick().await;
+            self.save_reports().await;
+        }
+    }
+
+    /// Waits for the changes and translations under way, ends what is being fetched, and writes down what nodes reported.
+    /// No request must come in any more.
     pub async fn finish(&self) {
         self.upstreams.close().await;
+        self.packages.close().await;
         self.tasks.close();
         self.tasks.wait().await;
+        self.save_reports().await;
+    }
+
+    async fn save_reports(&self) {
+        let (reports, state) = (Arc::clone(&self.reports), self.state());
+        let saving = tokio::task::spawn_blocking(move || reports.save(&state.nodes));
+        if let Err(error) = saving.await {
+            tracing::error!(%error, "what nodes report was not written");
+        }
     }
 
     async fn follow_feed(&self) -> Result<std::convert::Infallible, HeadError> {

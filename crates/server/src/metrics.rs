@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::Response;
+use http::{HeaderMap, Response};
 use model::ClusterState;
 use prometheus_client::{
     collector::Collector,
@@ -30,6 +30,7 @@ pub(crate) struct Metrics {
     cut_off: Counter,
     bytes: Counter,
     seconds: Histogram,
+    reports: Counter,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -52,6 +53,7 @@ impl Metrics {
             cut_off: Counter::default(),
             bytes: Counter::default(),
             seconds,
+            reports: Counter::default(),
         };
         metrics.registered(state, ledger, connections)
     }
@@ -85,12 +87,21 @@ impl Metrics {
             Unit::Seconds,
             self.seconds.clone(),
         );
+        registry.register(
+            "status_reports",
+            "Reports taken from nodes",
+            self.reports.clone(),
+        );
         registry.register_collector(Box::new(Now {
             state,
             ledger,
             connections,
         }));
         self
+    }
+
+    pub(crate) fn report(&self) {
+        self.reports.inc();
     }
 
     pub(crate) fn boot_request(&self, endpoint: &'static str, fetch: &Fetch) {
@@ -117,6 +128,7 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
         body: Body::from(text),
         content_type: ContentType::OPENMETRICS,
         last_modified: None,
+        fields: HeaderMap::new(),
     };
     Ok(crate::reply::content(
         call.method(),

@@ -38,6 +38,8 @@ pub struct Content {
     pub etag: ETag,
     /// When the bytes last changed; `None` where nobody knows, as for a rendered template.
     pub last_modified: Option<LastModified>,
+    /// What else is said of it.
+    pub fields: HeaderMap,
 }
 
 /// A media type that Pilotlight sends.
@@ -148,6 +150,7 @@ fn selection(method: &Method, headers: &HeaderMap, content: &Content) -> Selecti
 fn whole(content: Content) -> Response<Body> {
     let mut response = bare(StatusCode::OK, content.content_type, content.body);
     let fields = response.headers_mut();
+    fields.extend(content.fields);
     fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     insert_validators(fields, content.etag, content.last_modified);
     response
@@ -161,6 +164,7 @@ fn part(content: Content, range: std::ops::Range<u64>) -> Response<Body> {
         content.body.slice(range),
     );
     let fields = response.headers_mut();
+    fields.extend(content.fields);
     fields.insert(
         CONTENT_RANGE,
         ascii(format!("bytes {first}-{last}/{length}")),
@@ -183,7 +187,9 @@ fn unsatisfiable(length: u64) -> Response<Body> {
 fn not_modified(content: Content) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
-    insert_validators(response.headers_mut(), content.etag, content.last_modified);
+    let fields = response.headers_mut();
+    fields.extend(content.fields);
+    insert_validators(fields, content.etag, content.last_modified);
     response
 }
 
@@ -234,6 +240,7 @@ mod tests {
             content_type: ContentType::TEXT,
             etag: ETag::of_sha256(&[0xab; 32]),
             last_modified: LastModified::of(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+            fields: HeaderMap::new(),
         }
     }
 

@@ -15,12 +15,13 @@ use crate::{
     base_url::BASE_PATH,
     boot::{Delivery, ignition, ignition_bin, kickstart, ztp},
     call::Call,
-    health,
+    health, install,
+    install::{download, installer},
     manage::objects::{Listed, Shown},
-    manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, render},
+    manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, packages, render},
     metrics, openapi,
     reply::Body,
-    status,
+    repo, status,
 };
 
 /// Who may use an endpoint.
@@ -28,7 +29,7 @@ use crate::{
 pub(crate) enum Access {
     /// Anybody: probes, metrics, this document, and logging in.
     Public,
-    /// Any node; the answer depends on which one asks, and is recorded in the ledger.
+    /// Any node; the answer depends on which one asks.
     Boot,
     /// The node that the path names, known by its address alone.
     Node,
@@ -47,7 +48,7 @@ pub(crate) type ReplyHandler = for<'a> fn(&'a mut Call) -> Answering<'a, Respons
 /// The function behind an endpoint.
 #[derive(Clone, Copy)]
 pub(crate) enum Handler {
-    /// Of what nodes boot from; asked once it is known which node asks.
+    /// Of what nodes boot from; asked once it is known which node asks, and recorded in the ledger.
     Boot(BootHandler),
     /// Of everything else.
     Reply(ReplyHandler),
@@ -63,6 +64,8 @@ pub(crate) struct Route {
     pub path: &'static str,
     pub access: Access,
     pub summary: &'static str,
+    /// Whether its clients wait for longer than those that boot, as one that downloads a package does.
+    pub unhurried: bool,
     /// What the query may hold beside a list's filters.
     pub query: &'static [&'static str],
     /// The JSON body it takes.
@@ -73,6 +76,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    const fn unhurried(mut self) -> Self {
+        self.unhurried = true;
+        self
+    }
+
     const fn query(mut self, query: &'static [&'static str]) -> Self {
         self.query = query;
         self
@@ -111,6 +119,7 @@ const fn route(
         path,
         access,
         summary,
+        unhurried: false,
         query: &[],
         takes: None,
         gives: None,
@@ -161,6 +170,19 @@ pub(crate) static ROUTES: &[Route] = &[
     boot!("/ignition/bin", ignition_bin::get, "The program that applies Ignition configs, for an architecture").query(&["arch"]),
     boot!("/ignition/{id}", ignition::get, "The Ignition config of a node, by UID, name, MAC or IP"),
     boot!("/ztp/script", ztp::get, "The ZTP script or configuration of the asking switch"),
+    // What nodes install.
+    boot!("/install/client/installer", installer::get, "The script that installs this machine's client packages").query(&["cpu", "os", "pkg"]).unhurried(),
+    boot!("/install/client/download/{*name}", download::get, "A client package: NAME, KIND/NAME or KIND/ARCHITECTURE/NAME").query(&["pkg", "arch"]).unhurried(),
+    boot!("/download/{*name}", download::get, "The same by its short path").query(&["pkg", "arch"]).unhurried(),
+    boot!("/repo/{*name}", repo::get, "The client packages as a repository: rpm/ for dnf, deb/ for apt").unhurried(),
+    // What the agent on a node asks for again and again.
+    route(
+        Method::GET,
+        "/install/client/attributes",
+        Access::Boot,
+        "The asking node's effective attributes, as an INI file",
+        Handler::Reply(|call| Box::pin(install::attributes::get(call))),
+    ),
     // What nodes tell.
     route(
         Method::POST,
@@ -169,7 +191,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "What a node reports of itself",
         Handler::Reply(|call| Box::pin(status::post(call))),
     )
-    .takes::<status::Report>(),
+    .takes::<status::Report>()
+    .gives::<status::Taken>(),
     // What anybody may ask.
     public!(GET "/healthz", health::healthz, "Whether boot files can be served"),
     public!(GET "/readyz", health::readyz, "Whether changes can be made, too"),
@@ -179,16 +202,16 @@ pub(crate) static ROUTES: &[Route] = &[
     public!(POST "/auth/refresh", auth::refresh, "Renew a session's tokens").takes::<Refresh>().gives::<Tokens>(),
     // Management.
     admin!(POST "/auth/logout", auth::logout, "End this session"),
-    admin!(GET "/nodes", objects::list::<NodeSpec>, "The nodes").query(LISTS).gives::<Listed<NodeSpec>>(),
+    admin!(GET "/nodes", objects::list::<NodeSpec>, "The nodes").query(LISTS).gives::<Listed<nodes::NodeView>>(),
     admin!(POST "/nodes", objects::create::<NodeSpec>, "Create a node").takes::<NodeSpec>().gives::<Uid>(),
-    admin!(GET "/node/{id}", nodes::show, "A node, by UID, name, MAC or IP").query(&["effective"]).gives::<Shown<NodeSpec>>(),
-    admin!(PATCH "/node/{id}", objects::patch::<NodeSpec>, "Change some fields of a node").takes_part_of::<NodeSpec>().gives::<Shown<NodeSpec>>(),
-    admin!(PUT "/node/{id}", objects::replace::<NodeSpec>, "Replace a node").takes::<NodeSpec>().gives::<Shown<NodeSpec>>(),
+    admin!(GET "/node/{id}", nodes::show, "A node, by UID, name, MAC or IP").query(&["effective"]).gives::<Shown<nodes::NodeView>>(),
+    admin!(PATCH "/node/{id}", objects::patch::<NodeSpec>, "Change some fields of a node").takes_part_of::<NodeSpec>().gives::<Shown<nodes::NodeView>>(),
+    admin!(PUT "/node/{id}", nodes::replace, "Replace a node").takes::<NodeSpec>().gives::<Shown<nodes::NodeView>>(),
     admin!(DELETE "/node/{id}", objects::delete::<NodeSpec>, "Delete a node"),
     admin!(GET "/node/{id}/attributes", attributes::show::<NodeSpec>, "A node's own attributes").gives::<Attributes>(),
-    admin!(PATCH "/node/{id}/attributes", attributes::patch::<NodeSpec>, "Set some of a node's attributes").takes_part_of::<Attributes>().gives::<Shown<NodeSpec>>(),
-    admin!(PUT "/node/{id}/attributes", attributes::replace::<NodeSpec>, "Replace all of a node's attributes").takes::<Attributes>().gives::<Shown<NodeSpec>>(),
-    admin!(DELETE "/node/{id}/attributes", attributes::remove::<NodeSpec>, "Remove some of a node's attributes").takes::<Vec<String>>().gives::<Shown<NodeSpec>>(),
+    admin!(PATCH "/node/{id}/attributes", attributes::patch::<NodeSpec>, "Set some of a node's attributes").takes_part_of::<Attributes>().gives::<Shown<nodes::NodeView>>(),
+    admin!(PUT "/node/{id}/attributes", attributes::replace::<NodeSpec>, "Replace all of a node's attributes").takes::<Attributes>().gives::<Shown<nodes::NodeView>>(),
+    admin!(DELETE "/node/{id}/attributes", attributes::remove::<NodeSpec>, "Remove some of a node's attributes").takes::<Vec<String>>().gives::<Shown<nodes::NodeView>>(),
     admin!(GET "/attribs", objects::list::<GroupSpec>, "The attribute groups").query(LISTS).gives::<Listed<GroupSpec>>(),
     admin!(POST "/attribs", objects::create::<GroupSpec>, "Create an attribute group").takes::<GroupSpec>().gives::<Uid>(),
     admin!(GET "/attrib/{id}", objects::show::<GroupSpec>, "An attribute group").gives::<Shown<GroupSpec>>(),
@@ -223,6 +246,12 @@ pub(crate) static ROUTES: &[Route] = &[
     admin!(GET "/files/{*name}", files::show, "A boot file as it is stored"),
     admin!(PUT "/files/{*name}", files::put, "Store a boot file: the raw bytes are the body"),
     admin!(DELETE "/files/{*name}", files::delete, "Delete a boot file"),
+    admin!(GET "/packages", packages::list, "The client packages").query(&["name", "version", "release", "arch", "type", "file", "limit", "cursor"]),
+    admin!(GET "/packages/{id}", packages::show, "A client package, by its id"),
+    admin!(POST "/packages/{id}/convert", packages::convert, "Make the tar of an rpm, unless it is there"),
+    admin!(GET "/packages/{id}/{*name}", packages::show_file, "A client package, by its kind and file"),
+    admin!(PUT "/packages/{id}/{*name}", packages::put, "Store a client package: the raw bytes are the body"),
+    admin!(DELETE "/packages/{id}/{*name}", packages::delete, "Delete a client package"),
     admin!(GET "/ledger", ledger::list, "Who fetched what, newest first")
         .query(&["node", "since", "until", "status", "limit", "cursor", "after"])
         .gives::<Vec<crate::ledger::Entry>>(),
@@ -242,6 +271,9 @@ const LISTS: &[&str] = &["limit", "cursor"];
 /// The names in a path's pattern.
 pub(crate) fn param_names(path: &'static str) -> &'static [&'static str] {
     match path.split_once('{') {
+        Some((_, rest)) if rest.starts_with("id}") && rest.ends_with('}') && rest.len() > 3 => {
+            &["id", "name"]
+        }
         Some((_, rest)) if rest.starts_with("id}") => &["id"],
         Some(_) => &["name"],
         None => &[],

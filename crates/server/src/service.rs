@@ -146,13 +146,16 @@ impl Service {
         handler: BootHandler,
         began: Instant,
     ) -> Answer<Body> {
-        let delivery = match self.recognise(&mut call) {
+        let delivery = match recognise(&mut call) {
             Ok(()) => {
                 let late = |_| Error::Unavailable("it could not be made ready in time".into());
-                tokio::time::timeout(FIRST_BYTE, handler(&call))
-                    .await
-                    .map_err(late)
-                    .flatten()
+                match route.unhurried {
+                    true => handler(&call).await,
+                    false => tokio::time::timeout(FIRST_BYTE, handler(&call))
+                        .await
+                        .map_err(late)
+                        .flatten(),
+                }
             }
             Err(error) => Err(error),
         };
@@ -180,33 +183,6 @@ impl Service {
             }
         };
         self.recorded(response, fetch, route.path, began)
-    }
-
-    /// Finds the node that asks, or the one that an administrator asks for.
-    fn recognise(&self, call: &mut Call) -> Result<(), Error> {
-        if let Some(id) = call.query.text("node") {
-            call.caller = auth::caller(
-                &self.head,
-                &call.state,
-                call.headers(),
-                call.connection.peer,
-            )?;
-            if call.caller.is_some() {
-                let node = call
-                    .state
-                    .node(id)
-                    .ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
-                call.asker = Some(Asker {
-                    node: Arc::clone(node),
-                    how: How::Token,
-                });
-                return Ok(());
-            }
-        }
-        if let Some(address) = call.address {
-            call.asker = asking::node(&call.state, address, call.headers());
-        }
-        Ok(())
     }
 
     /// Says no before an endpoint was found; to nodes as text, and on record.
@@ -307,7 +283,10 @@ async fn reply(call: &mut Call, route: &Route, handler: ReplyHandler) -> Respons
         Ok(()) => handler(call).await,
         Err(error) => Err(error),
     };
-    replied.unwrap_or_else(|error| error.as_json())
+    replied.unwrap_or_else(|error| match route.access {
+        Access::Boot => error.as_text(),
+        _ => error.as_json(),
+    })
 }
 
 /// Finds out who calls, as far as the access class asks for it.
@@ -333,7 +312,35 @@ fn may_use(call: &mut Call, access: Access) -> Result<(), Error> {
                 .filter_map(|address| asking::node(&call.state, address, &HeaderMap::new()))
                 .next();
         }
-        Access::Public | Access::Boot => {}
+        Access::Boot => recognise(call)?,
+        Access::Public => {}
+    }
+    Ok(())
+}
+
+/// Finds the node that asks, or the one that an administrator asks for.
+fn recognise(call: &mut Call) -> Result<(), Error> {
+    if let Some(id) = call.query.text("node") {
+        call.caller = auth::caller(
+            &call.head,
+            &call.state,
+            call.headers(),
+            call.connection.peer,
+        )?;
+        if call.caller.is_some() {
+            let node = call
+                .state
+                .node(id)
+                .ok_or_else(|| Error::NotFound(format!("there is no node {id:?}")))?;
+            call.asker = Some(Asker {
+                node: Arc::clone(node),
+                how: How::Token,
+            });
+            return Ok(());
+        }
+    }
+    if let Some(address) = call.address {
+        call.asker = asking::node(&call.state, address, call.headers());
     }
     Ok(())
 }

@@ -290,6 +290,7 @@ fn serve(socket: PathBuf, bytes: Vec<u8>) -> PathBuf {
         body: Body::from(bytes.clone()),
         content_type: ContentType::TEXT,
         last_modified: LastModified::of(modified()),
+        fields: http::HeaderMap::new(),
     };
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     listener.set_nonblocking(true).unwrap();

@@ -32,6 +32,9 @@ impl Check {
             }
             session.output.table(&table)?;
         }
+        for warning in data["warnings"].as_array().into_iter().flatten() {
+            session.output.warn(&cell(warning));
+        }
         if problems > 0 {
             return Err(Error::Found(format!(
                 "{checked} checked, {problems} would not get their boot file"

@@ -52,6 +52,8 @@ const NODES: Kind = Kind {
     has_attributes: true,
     columns: &[
         "name",
+        "status.state",
+        "status.last_seen",
         "mac",
         "ip",
         "index",

@@ -25,7 +25,7 @@ pub(crate) struct Kind {
     pub(crate) fields: &'static [Field],
     /// Whether they have attributes.
     pub(crate) has_attributes: bool,
-    /// The fields that a list shows.
+    /// The fields that a list shows; one inside another field by its path, as `status.state`.
     pub(crate) columns: &'static [&'static str],
 }
 
@@ -158,7 +158,8 @@ impl Kind {
     }
 
     fn table(&self, objects: &Value) -> Table {
-        let mut table = Table::new(self.columns.iter().copied());
+        let title = |path: &&'static str| path.rsplit('.').next().unwrap_or(path);
+        let mut table = Table::new(self.columns.iter().map(title));
         let mut rows: Vec<&Value> = objects
             .as_object()
             .into_iter()
@@ -166,7 +167,9 @@ impl Kind {
             .collect();
         rows.sort_by_key(|object| object["name"].as_str().map(by_number));
         for object in rows {
-            table.row(self.columns.iter().map(|column| cell(&object[*column])));
+            let field =
+                |path: &&str| cell(path.split('.').fold(object, |value, name| &value[name]));
+            table.row(self.columns.iter().map(field));
         }
         table
     }

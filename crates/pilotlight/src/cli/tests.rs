@@ -57,6 +57,7 @@ fn the_commands_are_those_documented() {
         "group clear, group create, group delete, group list, group set, group show, group update",
         "ledger, login, logout, man",
         "node clear, node create, node delete, node join, node leave, node list, node set, node show, node update",
+        "package add, package convert, package list, package rm, package show",
         "render ignition, render kickstart, render ztp, serve, token",
     ];
     assert_eq!(paths.join(",").trim_start(), expected.join(", "));

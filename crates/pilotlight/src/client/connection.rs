@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
@@ -15,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::HeadAddress;
+use super::payload::Sending;
 use crate::error::Error;
 
 /// How long connecting may take, TLS included.
@@ -36,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 pub(super) async fn open(
     head: &HeadAddress,
     ca_file: Option<&Path>,
-) -> Result<SendRequest<Full<Bytes>>, Error> {
+) -> Result<SendRequest<Sending>, Error> {
     let unreachable = |reason: String| Error::Unreachable {
         head: head.clone(),
         reason,

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use serde::Serialize;
+use package::PackageName;
+use serde::{Serialize, Serializer};
 
 use super::choice::choice;
 use super::network::{AllowedSource, BaseUrl, Network};
@@ -411,23 +412,40 @@ choice! {
 #[derive(Debug, Serialize)]
 pub(crate) struct Packages {
     /// What the installer installs, in this order.
-    pub(crate) install: Vec<String>,
+    #[serde(serialize_with = "names")]
+    pub(crate) install: Vec<PackageName>,
     /// When an rpm is converted to a tar.
     pub(crate) convert: Convert,
     /// How long a request waits for a conversion.
     #[serde(serialize_with = "super::duration::serialize")]
     pub(crate) convert_wait: Duration,
+    /// What the repositories are signed with: a key of gpg, by fingerprint, key ID or user ID.
+    pub(crate) signing_key: Option<String>,
+    /// Where gpg keeps that key.
+    pub(crate) gnupg_home: Option<PathBuf>,
 }
 
 impl Packages {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let install = || vec!["pilotlight-node".to_owned(), "telegraf".to_owned()];
+        let usual = ["pilotlight-node", "telegraf"];
         Self {
-            install: reader.value("packages.install", list_of(line), install()),
+            install: reader.value(
+                "packages.install",
+                list_of(word),
+                usual
+                    .map(|name| name.parse().expect("these are names of packages"))
+                    .into(),
+            ),
             convert: reader.value("packages.convert", word, Convert::OnRequest),
             convert_wait: reader.value("packages.convert_wait", duration, 60 * SECOND),
+            signing_key: reader.optional("packages.signing_key", line),
+            gnupg_home: reader.optional("packages.gnupg_home", path),
         }
     }
+}
+
+fn names<S: Serializer>(names: &[PackageName], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(PackageName::as_str))
 }
 
 choice! {

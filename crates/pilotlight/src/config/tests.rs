@@ -1,5 +1,6 @@
 use super::network::AllowedSource;
 use super::*;
+use package::PackageName;
 use std::time::Duration;
 
 fn sources(text: &str, environment: &[(&str, &str)]) -> Sources {
@@ -81,6 +82,8 @@ ssh_known_hosts = "/etc/known_hosts"
 install = ["pilotlight-node"]
 convert = "on-arrival"
 convert_wait = "10s"
+signing_key = "0123456789ABCDEF"
+gnupg_home = "/etc/pilotlight/gnupg"
 [store]
 engine = "etcd"
 etcd_endpoints = ["https://10.0.0.1:2379"]
@@ -108,7 +111,13 @@ fn an_empty_file_gives_the_defaults() {
     assert_eq!(settings.limits.upload, 8 << 30);
     assert_eq!(settings.auth.refresh_ttl, Duration::from_secs(30 * 86400));
     assert_eq!(settings.templates.missing, Missing::Error);
-    assert_eq!(settings.packages.install, ["pilotlight-node", "telegraf"]);
+    let install = &settings.packages.install;
+    assert!(
+        install
+            .iter()
+            .map(PackageName::as_str)
+            .eq(["pilotlight-node", "telegraf"])
+    );
     assert!(settings.tls.is_none() && settings.base_url.is_none());
 }
 

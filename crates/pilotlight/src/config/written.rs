@@ -1,5 +1,6 @@
 //! A value as somebody wrote it, and how each type of setting is read from it.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -129,10 +130,10 @@ pub(crate) fn number(written: Written<'_>) -> Parsed<u32> {
 }
 
 /// What `FromStr` reads.
-pub(crate) fn word<T: FromStr<Err = String>>(written: Written<'_>) -> Parsed<T> {
+pub(crate) fn word<T: FromStr<Err: Display>>(written: Written<'_>) -> Parsed<T> {
     let text = written.text("a text")?;
     text.parse()
-        .or_else(|reason: String| written.refused(reason))
+        .or_else(|reason: T::Err| written.refused(reason.to_string()))
 }
 
 /// What `parse` reads, unless it is zero.

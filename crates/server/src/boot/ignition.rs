@@ -7,6 +7,7 @@ pub(crate) mod document;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use ignition::RenderError;
 use model::Node;
 use template::{Substitution, Template};
@@ -44,6 +45,7 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
             content_type: ContentType::JSON,
             etag: ETag::of_sha256(rendering.sha256.as_bytes()),
             last_modified: None::<LastModified>,
+            fields: HeaderMap::new(),
         },
         sha256: *rendering.sha256.as_bytes(),
         file_revision: document.revision.clone(),
@@ -72,7 +74,7 @@ async fn rendering(
         return Ok(Arc::clone(constant));
     }
     let values = NodeValues::for_node(call, Arc::clone(node));
-    let occasion = (!config.includes).then(|| Occasion::of_config(config.sha256, &values));
+    let occasion = (config.can_be_kept).then(|| Occasion::of_config(config.sha256, &values));
     let (document, config) = (Arc::clone(document), Arc::clone(config));
     let fill = move |values: &NodeValues| fill(values, &document, &config, |_| {});
     renderings::rendering(occasion, values, fill).await

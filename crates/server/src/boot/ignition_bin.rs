@@ -3,12 +3,12 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    str::FromStr,
     sync::Arc,
 };
 
-use content::{FileId, OpenFile, Sha256Digest};
-use tokio::sync::Mutex;
+use content::OpenFile;
+use http::HeaderMap;
+use package::Architecture;
 
 use crate::{
     Error,
@@ -25,13 +25,11 @@ const SYSTEM_PLACES: [&str; 2] = [
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let architecture = call.query.value("arch")?.unwrap_or(Architecture::X86_64);
-    let Binary { places, known } = call.head.ignition_bin.of(architecture);
-    // Goes along with the reading: who asks meanwhile waits for it, even if this client gives up.
-    let mut known = Arc::clone(known).lock_owned().await;
-    let places = Arc::clone(places);
+    let head = Arc::clone(&call.head);
     let (file, sha256) = tokio::task::spawn_blocking(move || {
-        let file = places.open()?;
-        let sha256 = digest(&file, &mut known)?;
+        let file = head.ignition_bin.of(architecture).open()?;
+        let sha256 = head.digests.of(&file).map_err(Unfit::from);
+        let sha256 = sha256.map_err(|unfit| unfit.at(file.path().display()))?;
         Ok::<_, Error>((file, sha256))
     })
     .await??;
@@ -40,6 +38,7 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
             content_type: ContentType::BINARY,
             etag: ETag::of_sha256(sha256.as_bytes()),
             last_modified: LastModified::of(file.id().mtime),
+            fields: HeaderMap::new(),
             body: Body::File(FileBody::new(file)),
         },
         sha256: *sha256.as_bytes(),
@@ -50,30 +49,27 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
 
 /// The ignition binaries of this head.
 pub(crate) struct IgnitionBin {
-    x86_64: Binary,
-    aarch64: Binary,
+    x86_64: Places,
+    aarch64: Places,
 }
 
 impl IgnitionBin {
     pub(crate) fn new(paths: &IgnitionBinPaths) -> Self {
-        let binary = |architecture, configured: &Option<PathBuf>| Binary {
-            places: Arc::new(Places {
-                architecture,
-                configured: configured.clone(),
-                default: paths
-                    .default
-                    .join(architecture.to_string())
-                    .join("ignition"),
-            }),
-            known: Arc::default(),
+        let places = |architecture: Architecture, configured: &Option<PathBuf>| Places {
+            architecture,
+            configured: configured.clone(),
+            default: paths
+                .default
+                .join(architecture.to_string())
+                .join("ignition"),
         };
         Self {
-            x86_64: binary(Architecture::X86_64, &paths.x86_64),
-            aarch64: binary(Architecture::Aarch64, &paths.aarch64),
+            x86_64: places(Architecture::X86_64, &paths.x86_64),
+            aarch64: places(Architecture::Aarch64, &paths.aarch64),
         }
     }
 
-    fn of(&self, architecture: Architecture) -> &Binary {
+    fn of(&self, architecture: Architecture) -> &Places {
         match architecture {
             Architecture::X86_64 => &self.x86_64,
             Architecture::Aarch64 => &self.aarch64,
@@ -90,27 +86,6 @@ pub struct IgnitionBinPaths {
     pub aarch64: Option<PathBuf>,
     /// A directory in which `<architecture>/ignition` is looked for.
     pub default: PathBuf,
-}
-
-/// The binary for one architecture.
-struct Binary {
-    places: Arc<Places>,
-    /// The digest found last, and the state of the file that has it.
-    known: Arc<Mutex<Option<(FileId, Sha256Digest)>>>,
-}
-
-/// The digest of the file; read only if it is not the one known.
-fn digest(
-    file: &OpenFile,
-    known: &mut Option<(FileId, Sha256Digest)>,
-) -> Result<Sha256Digest, Error> {
-    if let Some((_, sha256)) = known.filter(|(id, _)| *id == file.id()) {
-        return Ok(sha256);
-    }
-    let sha256 = file.sha256().map_err(Unfit::from);
-    let sha256 = sha256.map_err(|unfit| unfit.at(file.path().display()))?;
-    *known = file.is_settled().then_some((file.id(), sha256));
-    Ok(sha256)
 }
 
 /// Where to look for the binary of an architecture.
@@ -159,7 +134,7 @@ fn open(path: &Path, architecture: Architecture) -> Result<OpenFile, Unfit> {
         file.read_at(&mut header, 0)?;
     }
     match Machine::of(&header) {
-        Some(machine) if machine == architecture.machine() => Ok(file),
+        Some(machine) if machine == Machine::of_architecture(architecture) => Ok(file),
         Some(machine) => Err(Unfit::Foreign(machine)),
         None => Err(Unfit::NoProgram),
     }
@@ -202,41 +177,6 @@ impl From<io::Error> for Unfit {
     }
 }
 
-/// A processor architecture that Ignition runs on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Architecture {
-    X86_64,
-    Aarch64,
-}
-
-impl Architecture {
-    fn machine(self) -> Machine {
-        match self {
-            Self::X86_64 => Machine::X86_64,
-            Self::Aarch64 => Machine::AARCH64,
-        }
-    }
-}
-
-/// As the kernel calls it, and as Debian and Go do.
-impl FromStr for Architecture {
-    type Err = &'static str;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "x86_64" | "amd64" => Ok(Self::X86_64),
-            "aarch64" | "arm64" => Ok(Self::Aarch64),
-            _ => Err("expected x86_64, amd64, aarch64 or arm64"),
-        }
-    }
-}
-
-impl fmt::Display for Architecture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.machine(), f)
-    }
-}
-
 /// How many bytes of an ELF file tell its machine.
 const ELF_HEADER: usize = 20;
 
@@ -247,6 +187,13 @@ struct Machine(u16);
 impl Machine {
     const X86_64: Self = Self(62);
     const AARCH64: Self = Self(183);
+
+    fn of_architecture(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::X86_64 => Self::X86_64,
+            Architecture::Aarch64 => Self::AARCH64,
+        }
+    }
 
     fn of(header: &[u8; ELF_HEADER]) -> Option<Self> {
         const CLASS_64: u8 = 2;
@@ -366,25 +313,5 @@ mod tests {
         fs::write(home.path().join("default"), elf(2, 1, 183)).unwrap();
         let opened = usual.open().unwrap();
         assert_eq!(opened.path(), home.path().join("default"));
-    }
-
-    #[test]
-    fn a_digest_is_found_once_for_each_state_of_a_file() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("program");
-        let mark = Sha256Digest::of(b"mark");
-        fs::write(&path, "one").unwrap();
-        let file = OpenFile::open(&path).unwrap();
-        let mut known = Some((file.id(), mark));
-        assert_eq!(digest(&file, &mut known).unwrap(), mark);
-
-        fs::write(&path, "other").unwrap();
-        let file = OpenFile::open(&path).unwrap();
-        assert_eq!(
-            digest(&file, &mut known).unwrap(),
-            Sha256Digest::of(b"other")
-        );
-        // Not kept of a file written just now: another write might leave the same times.
-        assert_eq!(known.is_some(), file.is_settled());
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use content::{BootFile, Sha256Digest};
 use model::{Revision, Uid};
 use quick_cache::{Weighter, sync::Cache};
+use template::{Dictionary, Form, Template};
 
 use super::values::NodeValues;
 use crate::Error;
@@ -20,7 +21,25 @@ pub(crate) struct Rendering {
     pub sha256: Sha256Digest,
 }
 
-/// Everything that the rendering of a file without includes depends on, beside this head's own settings.
+/// Whether what a text becomes depends on nothing but an [`Occasion`]: not on the files it includes, and not on a node's
+/// status, which changes with each report and with time.
+pub(crate) fn can_be_kept(template: &Template) -> bool {
+    let is_status = |form| {
+        matches!(
+            form,
+            Form::Value {
+                dictionary: Dictionary::Status,
+                ..
+            }
+        )
+    };
+    template.includes().next().is_none()
+        && !template
+            .references()
+            .any(|reference| is_status(reference.form))
+}
+
+/// Everything that a rendering that [can be kept](can_be_kept) depends on, beside this head's own settings.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Occasion {
     rendered: Rendered,
@@ -44,10 +63,9 @@ impl Occasion {
         Self::new(Rendered::Config(sha256), values)
     }
 
-    /// The rendering of a boot file. None for a file with includes, which may change without it.
+    /// The rendering of a boot file, if it can be kept.
     pub(crate) fn of_file(file: &BootFile, values: &NodeValues) -> Option<Self> {
-        let includes = file.template.includes().next().is_some();
-        (!includes).then(|| Self::new(Rendered::BootFile(file.sha256), values))
+        can_be_kept(&file.template).then(|| Self::new(Rendered::BootFile(file.sha256), values))
     }
 
     fn new(rendered: Rendered, values: &NodeValues) -> Self {
@@ -106,5 +124,28 @@ impl Weighter<Occasion, Arc<Rendering>> for Length {
 impl Default for Renderings {
     fn default() -> Self {
         Self(Cache::with_weighter(1024, CAPACITY, Length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shows_a_status_or_includes_a_file_is_not_kept() {
+        for (text, kept) in [
+            ("plain", true),
+            (
+                "<a[x]> <h[mac]> <n[name]> <head[name]> <root_url()> <base_url()>",
+                true,
+            ),
+            ("\\<s[state]> <s[]> a[status]", true),
+            ("<a[x]> <s[state]>", false),
+            ("<status[load]|none>", false),
+            ("<include(other.ks)>", false),
+        ] {
+            let template = Template::parse("a.ks", Bytes::from(text));
+            assert_eq!(can_be_kept(&template), kept, "{text}");
+        }
     }
 }

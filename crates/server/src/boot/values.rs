@@ -6,7 +6,7 @@ use content::FileName;
 use model::{ClusterState, Node};
 use template::{Dictionary, Form, IncludeError, Lookup, Template, Values};
 
-use crate::{base_url, call::Call, head::Head};
+use crate::{base_url, call::Call, head::Head, reports::Status};
 
 /// The values for one asker at one moment.
 pub(crate) struct NodeValues {
@@ -92,7 +92,10 @@ impl NodeValues {
                 .attribute(node, name)
                 .map(|(value, _)| value.into()),
             Dictionary::Hardware => node.hardware_key(name),
-            Dictionary::Status => node.status.0.get(name).map(|value| value.as_str().into()),
+            Dictionary::Status => {
+                let status = Status::of(&self.head.reports, &self.state, node);
+                Some(status.get(name)?.into_owned().into())
+            }
             Dictionary::Node => node.field(
                 name,
                 self.state

@@ -3,7 +3,7 @@
 use model::{Cluster, ClusterState, Collection, Expect, GroupSpec, Object, Transaction};
 
 use super::objects::Resource;
-use crate::{Error, glob};
+use crate::{Error, glob, head::Head};
 
 /// This many nodes are named when a group cannot be deleted for their sake.
 const NAMED: usize = 5;
@@ -15,7 +15,13 @@ impl Resource for GroupSpec {
         &state.groups
     }
 
-    fn passes(_: &ClusterState, group: &Object<Self>, field: &str, pattern: &str) -> Option<bool> {
+    fn passes(
+        _: &Head,
+        _: &ClusterState,
+        group: &Object<Self>,
+        field: &str,
+        pattern: &str,
+    ) -> Option<bool> {
         let value = match field {
             "name" => group.name.as_str(),
             "description" => group.description.as_deref()?,

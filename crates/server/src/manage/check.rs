@@ -1,6 +1,6 @@
 //! `GET /check`: renders every node's boot files, before any node finds out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use content::{ContentError, FileName};
 use http::Response;
@@ -17,6 +17,7 @@ use crate::{
     call::Call,
     envelope,
     reply::Body,
+    reports::period,
 };
 
 /// What would fail.
@@ -27,6 +28,8 @@ pub(crate) struct Report {
     /// The nodes that have none: no `_ignition`, and no `_boot_config` or one that names no file.
     without: Vec<Name>,
     problems: Vec<Problem>,
+    /// What does not count as it is written.
+    warnings: BTreeSet<String>,
 }
 
 /// One node's file that would fail.
@@ -59,8 +62,10 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
             checked: 0,
             without: Vec::new(),
             problems: Vec::new(),
+            warnings: BTreeSet::new(),
         };
         for (node, config) in nodes {
+            report.warnings.extend(period::fault(&values.state, &node));
             values.node = Some(Arc::clone(&node));
             let boot_file = boot_file_of(&values, &node);
             if matches!(boot_file, Ok(None)) && config.is_none() {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::{ContentError, FileEntry, FileName, Precondition, Sha256Digest, Stored};
-use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use content::{ContentError, FileEntry, FileName, Sha256Digest, Stored};
+use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::list;
+use super::{condition::Condition, list};
 use crate::{
     Error,
     boot::{
@@ -53,6 +53,7 @@ pub(crate) async fn show(call: &mut Call) -> Result<Response<Body>, Error> {
         content_type: ContentType::BINARY,
         etag: ETag::of_sha256(file.sha256.as_bytes()),
         last_modified: LastModified::of(file.modified()),
+        fields: HeaderMap::new(),
     };
     Ok(reply::content(call.method(), call.headers(), content))
 }
@@ -131,43 +132,4 @@ fn view(entry: &FileEntry) -> Value {
         "sha256": entry.sha256.as_ref().map(ToString::to_string),
         "mtime": mtime,
     })
-}
-
-/// What `If-Match` and `If-None-Match` ask of the present file.
-struct Condition {
-    if_match: Option<String>,
-    absent: bool,
-}
-
-impl Condition {
-    fn of(headers: &HeaderMap) -> Self {
-        let text = |name: HeaderName| {
-            let values: Vec<_> = headers
-                .get_all(name)
-                .iter()
-                .map(|value| String::from_utf8_lossy(value.as_bytes()))
-                .collect();
-            (!values.is_empty()).then(|| values.join(","))
-        };
-        Self {
-            if_match: text(header::IF_MATCH),
-            absent: text(header::IF_NONE_MATCH).is_some_and(|value| value.trim() == "*"),
-        }
-    }
-
-    fn with<T>(&self, change: impl FnOnce(Precondition<'_>) -> T) -> T {
-        match &self.if_match {
-            Some(tags) if tags.trim() == "*" => change(Precondition::Present),
-            Some(tags) => {
-                let named = |digest: &Sha256Digest| {
-                    let tag = ETag::of_sha256(digest.as_bytes());
-                    tags.split(',')
-                        .any(|one| one.trim().as_bytes() == tag.as_bytes())
-                };
-                change(Precondition::Matches(&named))
-            }
-            None if self.absent => change(Precondition::Absent),
-            None => change(Precondition::None),
-        }
-    }
 }

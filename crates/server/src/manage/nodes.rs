@@ -3,11 +3,21 @@
 use std::sync::Arc;
 
 use http::Response;
-use model::{ClusterState, Collection, Ip, MacAddr, Node, NodeSpec};
+use model::{ClusterState, Collection, Facts, Ip, MacAddr, Node, NodeSpec};
 use serde_json::{Map, Value, json};
 
 use super::objects::{self, Resource};
-use crate::{Error, call::Call, envelope, glob, reply::Body};
+use crate::{Error, call::Call, envelope, glob, head::Head, reply::Body, reports::Status};
+
+/// A node as a client sees it.
+#[derive(schemars::JsonSchema)]
+#[allow(dead_code, reason = "views are made as JSON")]
+pub(crate) struct NodeView {
+    #[serde(flatten)]
+    spec: NodeSpec,
+    /// What it last reported of itself; and `state`, which is `up`, `down` or `unknown`, and `last_seen`.
+    status: Facts,
+}
 
 impl Resource for NodeSpec {
     const FILTERS: &'static [&'static str] = &[
@@ -35,6 +45,11 @@ impl Resource for NodeSpec {
     }
 
     fn accept(state: &ClusterState, body: &mut Map<String, Value>) -> Result<(), Error> {
+        if body.contains_key("status") {
+            return Err(Error::Malformed(
+                "status: it is what the node itself reports (POST /node/<UID>/status), and cannot be set".into(),
+            ));
+        }
         let Some(groups) = body.get_mut("groups") else {
             return Ok(());
         };
@@ -65,12 +80,23 @@ impl Resource for NodeSpec {
         let groups = view.get("groups").and_then(Value::as_array);
         let names: Vec<Value> = groups.into_iter().flatten().filter_map(name).collect();
         view.insert("groups".into(), names.into());
-        for map in ["attributes", "hardware", "status"] {
+        for map in ["attributes", "hardware"] {
             view.entry(map).or_insert_with(|| Map::new().into());
         }
     }
 
-    fn passes(state: &ClusterState, node: &Node, field: &str, pattern: &str) -> Option<bool> {
+    fn observe(head: &Head, state: &ClusterState, node: &Node, view: &mut Map<String, Value>) {
+        let status = Status::of(&head.reports, state, node);
+        view.insert("status".into(), json!(status.facts()));
+    }
+
+    fn passes(
+        head: &Head,
+        state: &ClusterState,
+        node: &Node,
+        field: &str,
+        pattern: &str,
+    ) -> Option<bool> {
         let is = |text: &str| glob::matches(pattern, text);
         Some(match field {
             "group" => node
@@ -97,7 +123,8 @@ impl Resource for NodeSpec {
                     return node.hardware_key(name).map(|value| is(&value));
                 }
                 if let Some(name) = field.strip_prefix("status.") {
-                    return node.status.0.get(name).map(|value| is(value));
+                    let status = Status::of(&head.reports, state, node);
+                    return status.get(name).map(|value| is(&value));
                 }
                 let domain = state
                     .cluster()
@@ -113,11 +140,18 @@ impl Resource for NodeSpec {
 /// `GET /node/<UID>`; with `?effective=true` also what its groups give it, and which.
 pub(crate) async fn show(call: &mut Call) -> Result<Response<Body>, Error> {
     let node = objects::find::<NodeSpec>(call, &call.state)?;
-    let mut view = objects::view(&call.state, &node);
+    let mut view = objects::view(&call.head, &call.state, &node);
     if call.query.value("effective")?.unwrap_or(false) {
         view.insert("effective".into(), effective(&call.state, &node));
     }
     Ok(envelope::object(view, node.revision))
+}
+
+/// `PUT /node/<UID>`. A node that was read is written back with its status, which by then may be another.
+pub(crate) async fn replace(call: &mut Call) -> Result<Response<Body>, Error> {
+    let mut body: Map<String, Value> = call.json().await?;
+    body.remove("status");
+    objects::edit::<NodeSpec>(call, |_, _| Ok(body.clone())).await
 }
 
 fn effective(state: &ClusterState, node: &Node) -> Value {

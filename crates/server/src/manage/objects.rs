@@ -12,7 +12,13 @@ use serde_json::{Map, Value};
 use store::StoreError;
 
 use super::list;
-use crate::{Error, call::Call, envelope, glob, head::new_uid, reply::Body};
+use crate::{
+    Error,
+    call::Call,
+    envelope, glob,
+    head::{Head, new_uid},
+    reply::Body,
+};
 
 /// How often a change that lost a race is made anew. Each time, somebody else's change was made.
 const TRIES: u32 = 1000;
@@ -38,8 +44,18 @@ pub(crate) trait Resource: Spec {
     /// From what is stored to what a client may write back.
     fn show(_state: &ClusterState, _view: &mut Map<String, Value>) {}
 
+    /// What a client sees beside that.
+    fn observe(
+        _head: &Head,
+        _state: &ClusterState,
+        _object: &Object<Self>,
+        _view: &mut Map<String, Value>,
+    ) {
+    }
+
     /// Whether the object passes a filter; `None` where this kind has no such field.
     fn passes(
+        _head: &Head,
         state: &ClusterState,
         object: &Object<Self>,
         field: &str,
@@ -92,11 +108,11 @@ pub(crate) async fn list<R: Resource>(call: &mut Call) -> Result<Response<Body>,
             R::FILTERS.join(", ")
         )));
     }
-    let state = &call.state;
+    let (head, state) = (&call.head, &call.state);
     let wanted = |object: &&Arc<Object<R>>| {
         filters
             .iter()
-            .all(|(field, pattern)| R::passes(state, object, field, pattern).unwrap_or(false))
+            .all(|(field, pattern)| R::passes(head, state, object, field, pattern) == Some(true))
     };
     let all = R::all(state);
     let matching: Box<dyn Iterator<Item = &Arc<Object<R>>>> =
@@ -105,7 +121,8 @@ pub(crate) async fn list<R: Resource>(call: &mut Call) -> Result<Response<Body>,
             None => Box::new(all.iter().filter(wanted)),
         };
     let named = |object: &&'_ Arc<Object<R>>| object.name().to_string();
-    let shown = |object: &Arc<Object<R>>| (object.uid.to_string(), view(state, object).into());
+    let shown =
+        |object: &Arc<Object<R>>| (object.uid.to_string(), view(head, state, object).into());
     list::page(call, matching, named, shown)
 }
 
@@ -144,7 +161,7 @@ pub(crate) async fn create_from<R: Resource>(
 pub(crate) async fn show<R: Resource>(call: &mut Call) -> Result<Response<Body>, Error> {
     let object = find::<R>(call, &call.state)?;
     Ok(envelope::object(
-        view(&call.state, &object),
+        view(&call.head, &call.state, &object),
         object.revision,
     ))
 }
@@ -205,7 +222,10 @@ pub(crate) async fn edit<R: Resource>(
 fn shown<R: Resource>(call: &Call, old: &Object<R>) -> Result<Response<Body>, Error> {
     let state = call.head.state();
     match R::all(&state).get(old.uid) {
-        Some(object) => Ok(envelope::object(view(&state, object), object.revision)),
+        Some(object) => Ok(envelope::object(
+            view(&call.head, &state, object),
+            object.revision,
+        )),
         None => Err(Error::NotFound(
             "it was deleted by somebody else meanwhile".into(),
         )),
@@ -243,8 +263,13 @@ pub(crate) fn find<R: Resource>(
 }
 
 /// What a client sees of an object.
-pub(crate) fn view<R: Resource>(state: &ClusterState, object: &Object<R>) -> Map<String, Value> {
+pub(crate) fn view<R: Resource>(
+    head: &Head,
+    state: &ClusterState,
+    object: &Object<R>,
+) -> Map<String, Value> {
     let mut view = editable(state, &object.spec);
+    R::observe(head, state, object, &mut view);
     view.remove("password");
     view.insert("uid".into(), object.uid.to_string().into());
     view.insert("revision".into(), object.revision.0.into());

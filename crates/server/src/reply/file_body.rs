@@ -6,13 +6,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use content::OpenFile;
 use tokio::task::JoinHandle;
 
 /// How many bytes are read at once, and so wait in memory for each download. With fewer, a download costs more time;
 /// with more, it gains none.
 const CHUNK: u64 = 256 * 1024;
+
+const PAGE: usize = 4096;
+
+/// How many chunks a connection holds at once: one that is half sent, and the next.
+const IN_FLIGHT: usize = 2;
 
 /// A part of an open file that is still to be sent.
 ///
@@ -25,6 +30,8 @@ pub struct FileBody {
     /// Whether to look in memory first: not on a file system that cannot tell.
     try_cache: bool,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
+    /// The last chunks that were passed on, to be filled again once they are sent.
+    passed: Vec<Bytes>,
 }
 
 impl FileBody {
@@ -36,6 +43,7 @@ impl FileBody {
             file: Arc::new(file),
             try_cache: true,
             reading: None,
+            passed: Vec::new(),
         }
     }
 
@@ -86,35 +94,57 @@ impl FileBody {
         if !self.try_cache {
             return None;
         }
-        let read = chunk(&self.left, |buffer, at| {
-            self.file.read_cached_at(buffer, at)
-        });
+        let (at, buffer) = (self.left.start, self.buffer());
+        let read = chunk(buffer, |buffer| self.file.read_cached_at(buffer, at));
         self.try_cache = !matches!(&read, Err(error) if error.kind() == io::ErrorKind::Unsupported);
         read.ok()
     }
 
     /// The next bytes, read where waiting is allowed. If nobody wants them any more, they are dropped there.
-    fn read_elsewhere(&self) -> JoinHandle<io::Result<Bytes>> {
-        let (file, left) = (Arc::clone(&self.file), self.left.clone());
-        tokio::task::spawn_blocking(move || chunk(&left, |buffer, at| file.read_at(buffer, at)))
+    fn read_elsewhere(&mut self) -> JoinHandle<io::Result<Bytes>> {
+        let (file, at, buffer) = (Arc::clone(&self.file), self.left.start, self.buffer());
+        tokio::task::spawn_blocking(move || chunk(buffer, |buffer| file.read_at(buffer, at)))
+    }
+
+    /// The memory of a chunk that is sent, where there is one: new memory would have to be cleared.
+    fn buffer(&mut self) -> BytesMut {
+        let length = CHUNK.min(self.len()) as usize;
+        let sent = self.passed.iter().position(Bytes::is_unique);
+        let sent = sent.map(|at| self.passed.swap_remove(at));
+        let Some(mut buffer) = sent.and_then(|chunk| chunk.try_into_mut().ok()) else {
+            return page_aligned(length);
+        };
+        buffer.resize(length, 0);
+        buffer
     }
 
     /// Counts these bytes as sent.
     fn pass(&mut self, chunk: Bytes) -> Bytes {
         self.left.start += chunk.len() as u64;
+        self.passed.truncate(IN_FLIGHT - 1);
+        self.passed.push(chunk.clone());
         chunk
     }
 }
 
-/// What `read` gives from the beginning of `left`: one chunk at the most.
-fn chunk(
-    left: &Range<u64>,
-    read: impl FnOnce(&mut [u8], u64) -> io::Result<usize>,
-) -> io::Result<Bytes> {
-    let mut buffer = vec![0; CHUNK.min(left.end - left.start) as usize];
-    let length = read(&mut buffer, left.start)?;
+/// Memory that begins where a page does. Where the system's allocator puts large memory instead, 16 bytes further on,
+/// processors by AMD take twice the time to copy what they read from a file to it.
+fn page_aligned(length: usize) -> BytesMut {
+    let mut buffer = BytesMut::zeroed(length + PAGE);
+    let to_page = buffer.as_ptr().align_offset(PAGE);
+    buffer.advance(to_page.min(PAGE));
     buffer.truncate(length);
-    Ok(buffer.into())
+    buffer
+}
+
+/// What `read` puts into `buffer`.
+fn chunk(
+    mut buffer: BytesMut,
+    read: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+) -> io::Result<Bytes> {
+    let length = read(&mut buffer)?;
+    buffer.truncate(length);
+    Ok(buffer.freeze())
 }
 
 #[cfg(test)]
@@ -210,6 +240,21 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn memory_begins_where_a_page_does_and_is_used_again_once_it_is_sent() {
+        let (_home, path) = file();
+        let mut body = body(&path, false);
+        let mut places = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let chunk = frame.unwrap().into_data().unwrap();
+            places.push(chunk.as_ptr().addr());
+        }
+        assert!(places.len() > 2);
+        places.dedup();
+        assert_eq!(places.len(), 1);
+        assert_eq!(places[0] % PAGE, 0);
+    }
+
     #[test]
     fn a_body_that_is_dropped_while_it_is_read_closes_its_file() {
         let (_home, path) = file();
@@ -222,7 +267,7 @@ mod tests {
                 left: 0..LENGTH as u64,
                 file: Arc::clone(&file),
                 try_cache: false,
-                reading: None,
+                ..FileBody::new(OpenFile::open(&path).unwrap())
             };
             let mut context = Context::from_waker(std::task::Waker::noop());
             let _ = body.poll_chunk(&mut context);

@@ -29,6 +29,13 @@ impl ETag {
         self.0.as_bytes()
     }
 
+    /// What stands between the quotes.
+    #[must_use]
+    pub fn opaque(&self) -> &str {
+        // It was made of ASCII between quotes.
+        self.0.to_str().unwrap_or_default().trim_matches('"')
+    }
+
     pub(super) fn into_field(self) -> HeaderValue {
         self.0
     }

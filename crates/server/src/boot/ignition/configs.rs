@@ -15,7 +15,11 @@ use quick_cache::{
 use template::Template;
 
 use super::document::{Document, Language};
-use crate::{Error, boot::renderings::Rendering, head::Head};
+use crate::{
+    Error,
+    boot::renderings::{Rendering, can_be_kept},
+    head::Head,
+};
 
 /// How many bytes of documents and configs are kept. What is made of one takes a few times as much.
 const CAPACITY: u64 = 16 << 20;
@@ -27,8 +31,8 @@ pub(crate) struct Config {
     pub sha256: Sha256Digest,
     /// What every node gets, if no values go into it.
     pub constant: Option<Arc<Rendering>>,
-    /// Whether it includes boot files, which may change without it.
-    pub includes: bool,
+    /// Whether what a node gets of it can be kept until the cluster changes.
+    pub can_be_kept: bool,
     /// What its author may want to know.
     pub warnings: Vec<Diagnostic>,
 }
@@ -193,10 +197,10 @@ impl Config {
         text: &[u8],
         files: Option<&dyn butane::Files>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let includes = Cell::new(false);
+        let kept = Cell::new(true);
         let find = |path: &Path, text: &[u8]| {
             let template = Template::parse(format!("{name}: {path}"), Bytes::copy_from_slice(text));
-            includes.set(includes.get() || template.includes().next().is_some());
+            kept.set(kept.get() && can_be_kept(&template));
             (!template.is_plain()).then_some(template)
         };
         let (prepared, warnings) = match language {
@@ -222,7 +226,7 @@ impl Config {
             constant: prepared.is_constant().then(constant),
             prepared,
             sha256,
-            includes: includes.get(),
+            can_be_kept: kept.get(),
             warnings,
         })
     }
