@@ -2,6 +2,7 @@
 
 pub(crate) mod boot;
 pub(crate) mod ignition;
+pub(crate) mod packages;
 pub(crate) mod state;
 
 mod api;

@@ -1,6 +1,7 @@
 //! The project's own commands, run as `cargo xtask COMMAND`.
 
 mod bench;
+mod dist;
 mod programs;
 mod repository;
 mod test;
@@ -25,6 +26,8 @@ enum Task {
     Test(test::Options),
     /// Check what the compiler cannot: floors, purity, the table of routes, manifests, text, links
     Tidy,
+    /// Make the packages that nodes install
+    Dist(dist::Options),
     /// Measure, beside something well known in the same run
     #[command(subcommand)]
     Bench(Bench),
@@ -36,6 +39,8 @@ enum Bench {
     Boot,
     /// Ignition configs made from Butane, beside nginx serving the same bytes as static files
     Ignition,
+    /// Client packages, beside nginx serving the same files, and rpms made tars beside rpm2archive and bsdtar
+    Packages,
     /// One change to the state of a cluster of 100,000 nodes
     State,
 }
@@ -45,8 +50,10 @@ fn main() -> ExitCode {
         Task::Packages(options) => programs::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Tidy => tidy::run(),
+        Task::Dist(options) => dist::run(&options),
         Task::Bench(Bench::Boot) => bench::boot::run(),
         Task::Bench(Bench::Ignition) => bench::ignition::run(),
+        Task::Bench(Bench::Packages) => bench::packages::run(),
         Task::Bench(Bench::State) => bench::state::run(),
     };
     match outcome {

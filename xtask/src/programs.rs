@@ -38,14 +38,29 @@ const fn program(name: &'static str, package: &'static str, needed_for: &'static
 /// Those that a minimal Debian lacks, or that a small container may.
 const PROGRAMS: &[Program] = &[
     program("bash", "bash", "fetching as dracut does, and ZTP scripts"),
-    program("busybox", "busybox-static", "busybox wget as a client"),
+    program(
+        "bsdtar",
+        "libarchive-tools",
+        "unpacking tars made of rpms as BSD does",
+    ),
+    program(
+        "busybox",
+        "busybox-static",
+        "busybox wget as a client, and nodes that have little else",
+    ),
     program("cc", "gcc", "building: SQLite and ring are written in C"),
+    program(
+        "createrepo_c",
+        "createrepo-c",
+        "repositories of rpms beside those that others make",
+    ),
     program("curl", "curl", "curl as a client"),
     program(
         "dash",
         "dash",
         "ZTP scripts under the shell of small systems",
     ),
+    program("dnf", "dnf", "nodes that install rpms, and dnf as a client"),
     program("fcgiwrap", "fcgiwrap", "git repositories on a web server"),
     program("fish", "fish", "parsing the completions for fish"),
     program(
@@ -53,7 +68,9 @@ const PROGRAMS: &[Program] = &[
         "util-linux",
         "pykickstart and dracut, which several tests share",
     ),
+    program("getcap", "libcap2-bin", "capabilities of files in packages"),
     program("git", "git", "Ignition configs from git repositories"),
+    program("gpg", "gnupg", "signed package repositories"),
     program("groff", "groff-base", "setting the manual pages"),
     program(
         "ignition-validate",
@@ -74,6 +91,17 @@ const PROGRAMS: &[Program] = &[
         "python3",
         "python3",
         "pykickstart, and databases that others made",
+    ),
+    program("rpm", "rpm", "nodes that install rpms, and rpm's opinions"),
+    program(
+        "rpm2archive",
+        "rpm2cpio",
+        "tars made of rpms beside those that rpm makes",
+    ),
+    program(
+        "rpmbuild",
+        "rpm",
+        "rpms to be served, converted and installed",
     ),
     program(
         "setpriv",

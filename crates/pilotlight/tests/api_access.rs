@@ -8,6 +8,7 @@ use std::fs;
 
 use head::{Head, Reply};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 /// What needs no administrator, and who may use it. Everything else must be for administrators.
 const OPEN: &[(&str, &str, &str)] = &[
@@ -15,6 +16,11 @@ const OPEN: &[(&str, &str, &str)] = &[
     ("get", "/ignition/bin", "boot"),
     ("get", "/ignition/{id}", "boot"),
     ("get", "/ztp/script", "boot"),
+    ("get", "/install/client/attributes", "boot"),
+    ("get", "/install/client/installer", "boot"),
+    ("get", "/install/client/download/{name}", "boot"),
+    ("get", "/download/{name}", "boot"),
+    ("get", "/repo/{name}", "boot"),
     ("post", "/node/{id}/status", "node"),
     ("get", "/healthz", "public"),
     ("get", "/readyz", "public"),
@@ -77,10 +83,46 @@ fn head_with_everything() -> Head {
     let mut ignition = [0; 20];
     ignition[..6].copy_from_slice(b"\x7fELF\x02\x01");
     ignition[18] = 62;
+    let packages = head.data().join("clientpkgs");
+    // In the place of the one that is made of the rpm.
+    fs::remove_file(packages.join(format!("tar/{NODE_PACKAGE}.tar.gz"))).unwrap();
+    fs::write(packages.join("tar/a.tar"), EMPTY_TAR).unwrap();
+    for file in ["tar/a.tar", &format!("rpm/{NODE_PACKAGE}.rpm")] {
+        head::until(&format!("{file} is listed"), || {
+            let reply = head.api("GET", &format!("/packages/{file}"), None);
+            (reply.status == 200).then_some(())
+        });
+    }
+    head::until("apt's index is made", || {
+        let index = head.data().join("repo/deb/Packages");
+        index.exists().then_some(())
+    });
     let directory = head.data().join("ignition/x86_64");
     fs::create_dir_all(&directory).unwrap();
     fs::write(directory.join("ignition"), ignition).unwrap();
     head
+}
+
+/// The node package of this version, as its rpm is called.
+const NODE_PACKAGE: &str = concat!("pilotlight-node-", env!("CARGO_PKG_VERSION"), "-1.noarch");
+
+/// What ends a tar, and nothing before it.
+const EMPTY_TAR: [u8; 1024] = [0; 1024];
+
+/// The same, as curl is told to read it from a file: it holds what no argument can.
+fn empty_tar() -> String {
+    let file = concat!(env!("CARGO_TARGET_TMPDIR"), "/empty.tar");
+    fs::write(file, EMPTY_TAR).unwrap();
+    format!("@{file}")
+}
+
+/// A package's id is the digest of its kind and file.
+fn node_package_id() -> String {
+    let digest = Sha256::digest(format!("rpm/{NODE_PACKAGE}.rpm"));
+    digest[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// All operations, in an order in which none takes away what a later one needs.
@@ -130,7 +172,18 @@ fn request(method: &str, pattern: &str) -> (String, Option<String>) {
         "admin" => "ada",
         _ => "",
     };
-    let mut path = pattern.replace("{id}", name).replace("{name}", "a.sh");
+    let (name_in_path, last) = match pattern {
+        "/packages/{id}/{name}" => ("tar".to_owned(), "a.tar"),
+        _ if kind == "packages" => (node_package_id(), ""),
+        "/repo/{name}" => (String::new(), "deb/Packages"),
+        "/download/{name}" | "/install/client/download/{name}" => {
+            (String::new(), "pilotlight-node")
+        }
+        _ => (name.to_owned(), "a.sh"),
+    };
+    let mut path = pattern
+        .replace("{id}", &name_in_path)
+        .replace("{name}", last);
     if kind == "render" {
         path.push_str("?node=n1");
     }
@@ -147,12 +200,13 @@ fn request(method: &str, pattern: &str) -> (String, Option<String>) {
         _ => json!({}),
     };
     let body = match (method, pattern) {
-        ("get", _) | ("post", "/auth/logout") => None,
+        ("get", _) | ("post", "/auth/logout" | "/packages/{id}/convert") => None,
         ("post", "/auth/login") => Some(json!({"user": "ada", "password": "correct horse"})),
         ("post", "/auth/refresh") => Some(json!({"refresh_token": "0".repeat(64)})),
         ("post", "/node/{id}/status") => Some(json!({"status": {"up": "yes"}})),
         ("patch" | "put", _) if pattern.ends_with("/attributes") => Some(json!({"rack": "8"})),
         ("delete", _) if pattern.ends_with("/attributes") => Some(json!(["rack"])),
+        ("put", "/packages/{id}/{name}") => return (path, Some(empty_tar())),
         ("put", "/files/{name}") => return (path, Some("#!/bin/sh\n# other\n".to_owned())),
         ("delete", _) => None,
         ("post", "/nodes" | "/attribs" | "/bootconfigs" | "/gitrepos" | "/admins") => {
@@ -377,7 +431,8 @@ fn with_a_token_every_operation_does_what_its_document_says() {
         }
         let reply = ask(&head, &operation, Some(&authorization));
         let name = format!("{} {}", operation.method, operation.pattern);
-        let creates = operation.method == "post" && operation.pattern != "/auth/logout";
+        let does = ["/auth/logout", "/packages/{id}/convert"].contains(&&*operation.pattern);
+        let creates = operation.method == "post" && !does;
         assert_eq!(
             reply.status,
             if creates { 201 } else { 200 },

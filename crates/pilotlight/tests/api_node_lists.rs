@@ -127,7 +127,7 @@ fn filters_select_nodes() {
     ] {
         head.create("/nodes", &node);
     }
-    let hardware = json!({"hardware": {"cpu": "EPYC 9"}, "status": {"up": "yes"}});
+    let hardware = json!({"hardware": {"cpu": "EPYC 9"}});
     assert_eq!(head.api("PATCH", "/node/n2", Some(&hardware)).status, 200);
     for (query, expected) in [
         ("", &["leaf1", "n1", "n2", "n3.example"][..]),
@@ -155,7 +155,8 @@ fn filters_select_nodes() {
         ("attr.rack=7", &["n1"]),
         ("attr.none=*", &[]),
         ("hardware.cpu=EPYC*", &["n2"]),
-        ("status.up=yes", &["n2"]),
+        ("status.state=unknown&name=n*", &["n1", "n2", "n3.example"]),
+        ("status.up=yes", &[]),
         ("name=n*&type=switch", &[]),
         ("name=n*&name=*2", &["n2"]),
     ] {

@@ -52,7 +52,7 @@ fn a_node_is_created_read_listed_and_deleted() {
     for empty in [
         ("groups", json!([])),
         ("hardware", json!({})),
-        ("status", json!({})),
+        ("status", json!({"state": "unknown"})),
     ] {
         expected[empty.0] = empty.1;
     }

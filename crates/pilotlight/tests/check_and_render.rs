@@ -97,7 +97,7 @@ fn a_check_lists_exactly_what_would_fail_and_why() {
     node(2, "n02", json!({}), json!([]));
     boot("n03", "diskless");
     boot("n04", "ztp:good.sh");
-    let sound = json!({"checked": 2, "without": ["n02", "n03"], "problems": []});
+    let sound = json!({"checked": 2, "without": ["n02", "n03"], "problems": [], "warnings": []});
     assert_eq!(head.api("GET", "/check", None).data(), sound);
     assert_eq!(
         head.cli(["check"]),
@@ -239,8 +239,12 @@ fn a_rendering_says_where_each_value_comes_from() {
         &["groups=gpu", "attr._boot_config=rocky9", "attr.own=o"],
     );
     assert_eq!(
-        head.api("PATCH", "/node/n1", Some(&json!({"status": {"up": "yes"}})))
-            .status,
+        head.ask_from(
+            N1,
+            "/node/n1/status",
+            &["-d", r#"{"status": {"up": "yes"}}"#]
+        )
+        .status,
         200
     );
 

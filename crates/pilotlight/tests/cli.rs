@@ -37,9 +37,9 @@ fn nodes_are_created_shown_changed_and_deleted() {
     head.done("node create n10 mac=52:54:00:aa:00:10 type=switch");
     assert_eq!(
         head.done("node list"),
-        "NAME\tMAC\tIP\tINDEX\tTYPE\tGROUPS\tDESCRIPTION\n\
-         n2\t52:54:00:aa:00:02\t10.0.0.2\t2\tcompute\tgpu\tthe second\n\
-         n10\t52:54:00:aa:00:10\t\t\tswitch\t\t\n"
+        "NAME\tSTATE\tLAST_SEEN\tMAC\tIP\tINDEX\tTYPE\tGROUPS\tDESCRIPTION\n\
+         n2\tunknown\t\t52:54:00:aa:00:02\t10.0.0.2\t2\tcompute\tgpu\tthe second\n\
+         n10\tunknown\t\t52:54:00:aa:00:10\t\t\tswitch\t\t\n"
     );
     let listed = |words: &str| {
         let table = head.done(&format!("node list {words}"));
@@ -87,6 +87,7 @@ fn nodes_are_created_shown_changed_and_deleted() {
         "attr.disk\tsdb",
         "attr.motd\ta=b c",
         "attr.rack\t7",
+        "status.state\tunknown",
     ];
     assert_eq!(shown, expected);
     assert_eq!(
@@ -99,7 +100,7 @@ fn nodes_are_created_shown_changed_and_deleted() {
     );
     assert_eq!(
         head.done("node list"),
-        "NAME\tMAC\tIP\tINDEX\tTYPE\tGROUPS\tDESCRIPTION\n"
+        "NAME\tSTATE\tLAST_SEEN\tMAC\tIP\tINDEX\tTYPE\tGROUPS\tDESCRIPTION\n"
     );
 }
 

@@ -124,6 +124,7 @@ fn the_api_document_lists_every_path_that_answers() {
         ("PATCH", "/node/n1"),
         ("PUT", "/node/n1"),
         ("DELETE", "/node/n1"),
+        ("GET", "/install/client/attributes"),
         ("POST", "/node/n1/status"),
         ("GET", "/attribs"),
         ("GET", "/attrib/n1"),
@@ -139,6 +140,15 @@ fn the_api_document_lists_every_path_that_answers() {
         ("GET", "/files/a.ks"),
         ("PUT", "/files/a.ks"),
         ("DELETE", "/files/a.ks"),
+        ("GET", "/install/client/installer"),
+        ("GET", "/install/client/download/a.ks"),
+        ("GET", "/download/a.ks"),
+        ("GET", "/repo/a.ks"),
+        ("GET", "/packages"),
+        ("GET", "/packages/n1"),
+        ("PUT", "/packages/n1/a.ks"),
+        ("DELETE", "/packages/n1/a.ks"),
+        ("POST", "/packages/n1/convert"),
         ("GET", "/ledger"),
     ] {
         assert!(
@@ -165,6 +175,9 @@ fn management_needs_a_token_and_boot_files_do_not() {
     let revision = head.state_revision();
     let public = [
         "ignition",
+        "install/client",
+        "download/",
+        "repo/",
         "kickstart",
         "ztp",
         "healthz",

@@ -113,7 +113,7 @@ fn a_check_names_the_nodes_whose_config_would_fail_and_why() {
     };
     node("n2", 2, &[]);
     node("n3", 3, &["attr._ignition=a.bu", "attr.rack=8"]);
-    let sound = json!({"checked": 2, "without": ["n2"], "problems": []});
+    let sound = json!({"checked": 2, "without": ["n2"], "problems": [], "warnings": []});
     assert_eq!(head.api("GET", "/check", None).data(), sound);
     node("n4", 4, &["attr._ignition=a.bu"]);
     node("n5", 5, &["attr._ignition=bad.ign"]);

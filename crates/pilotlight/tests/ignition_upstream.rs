@@ -82,7 +82,7 @@ fn a_config_from_elsewhere_is_translated_checked_and_filled_like_any_other() {
     };
     let head = head_with(FETCHING);
     let butane = "variant: fcos\nversion: 1.4.0\nstorage:\n  files:\n  - path: /etc/a\n    contents:\n      ";
-    nginx.put("a.bu", &format!("{butane}inline: <n[name]>\n"));
+    nginx.put("a.bu", format!("{butane}inline: <n[name]>\n"));
     let config = served(&head, &nginx.url("a.bu")).json();
     assert_eq!(
         config["storage"]["files"][0]["contents"]["source"],
@@ -251,7 +251,7 @@ fn what_an_upstream_does_not_give_has_a_status_of_its_own() {
     };
     let head = head_with("[fetch]\nallow = [\"127.0.0.0/8\"]\nmax_size = \"1KiB\"\n");
     nginx.put("empty.ign", "");
-    nginx.put("large.ign", &" ".repeat(1025));
+    nginx.put("large.ign", " ".repeat(1025));
     for (name, status, reason) in [
         ("gone.ign", 404, "the server has no such file (status 404)"),
         ("empty.ign", 502, "it is empty"),

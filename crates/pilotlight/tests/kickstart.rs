@@ -109,9 +109,12 @@ fn every_kind_of_value_has_its_form() {
     let node = json!({
         "name": "n1.cluster.example", "mac": "52:54:00:AA:00:01", "ip": N1, "index": 4, "type": "compute",
         "description": "fourth from below", "attributes": {"rack": "7", "_boot_config": "rocky"},
-        "hardware": {"cpus": "64"}, "status": {"state": "up"},
+        "hardware": {"cpus": "64"},
     });
     let uid = head.api("POST", "/nodes", Some(&node)).data();
+    let report = r#"{"status": {"install": "done"}}"#;
+    let reported = head.ask_from(N1, "/node/n1.cluster.example/status", &["-d", report]);
+    assert_eq!(reported.status, 200, "{reported:?}");
 
     for (form, value) in [
         ("<a[rack]>", "7"),
@@ -119,7 +122,7 @@ fn every_kind_of_value_has_its_form() {
         ("<h[cpus]>", "64"),
         ("<hardware[mac]>", "52:54:00:aa:00:01"),
         ("<s[state]>", "up"),
-        ("<status[state]>", "up"),
+        ("<status[install]>", "done"),
         ("<n[uid]>", uid.as_str().unwrap()),
         ("<n[name]>", "n1.cluster.example"),
         ("<node[hostname]>", "n1"),
@@ -172,7 +175,7 @@ fn a_missing_value_is_422_with_file_line_and_name() {
     );
     for form in [
         "<h[cpus]>",
-        "<s[state]>",
+        "<s[install]>",
         "<n[description]>",
         "<root_url()>",
     ] {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 /// A connection to the API.
 pub(crate) struct Api(BufReader<UnixStream>);
@@ -20,6 +21,16 @@ impl Api {
 
     /// Sends a body, and waits for an answer that says it was taken.
     pub(crate) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Result<()> {
+        self.ask(method, path, body).map(drop)
+    }
+
+    /// The data of a good answer.
+    pub(crate) fn data(&mut self, method: &str, path: &str) -> Result<Value> {
+        let mut answer: Value = serde_json::from_slice(&self.ask(method, path, b"")?)?;
+        Ok(answer["data"].take())
+    }
+
+    fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Result<Vec<u8>> {
         let head = format!(
             "{method} /api/v1{path} HTTP/1.1\r\nHost: head\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -48,6 +59,6 @@ impl Api {
             status,
             String::from_utf8_lossy(&answer)
         );
-        Ok(())
+        Ok(answer)
     }
 }

@@ -5,7 +5,7 @@ use std::{env, fmt::Write as _, time::Duration};
 use anyhow::Result;
 
 use super::{
-    cluster::{self, BootFile, NODES},
+    cluster::{self, NODES, NodeFile},
     directory::Directory,
     machine, network,
     pilotlight::{Head, Start},
@@ -42,8 +42,8 @@ pub(crate) fn run() -> Result<()> {
 
     let head = Head::start(&binary, directory.path())?;
     let at_rest = head.process().resident()?;
-    let rendered = storm::fetch(head.port(), 0, BootFile::Kickstart)?;
-    let servers = SideBySide::start(&head, BootFile::Kickstart, 0..1, directory.path())?;
+    let rendered = storm::fetch(head.port(), 0, NodeFile::Kickstart)?;
+    let servers = SideBySide::start(&head, NodeFile::Kickstart, 0..1, directory.path())?;
     let recorder = head.recorder()?;
     let mut loads = Vec::new();
     // Few threads cost least, so that the servers get most; many show what many addresses cost.
@@ -95,7 +95,7 @@ impl Report {
         for (addresses, rounds) in &self.loads {
             report::load(&mut text, *addresses, rounds)?;
         }
-        report::storm(&mut text, BootFile::Kickstart, &self.storms)?;
+        report::storm(&mut text, NodeFile::Kickstart, &self.storms)?;
         let loaded = ROUND.as_secs_f64() * (self.loads.len() * ROUNDS) as f64;
         write!(
             text,

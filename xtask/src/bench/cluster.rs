@@ -1,11 +1,11 @@
-//! The cluster that asks: its nodes, and the boot files they ask for.
+//! The cluster that asks: its nodes, and the files they ask for.
 
 use std::{fmt, net::Ipv4Addr, path::Path};
 
 use anyhow::Result;
 use serde_json::json;
 
-use super::api::Api;
+use super::{api::Api, packages};
 
 /// How many nodes there are.
 pub(crate) const NODES: usize = 10_000;
@@ -17,26 +17,30 @@ pub(crate) const BUTANE: &[u8] = include_bytes!("../../../bench/compute.bu");
 
 /// What the nodes ask for.
 #[derive(Clone, Copy)]
-pub(crate) enum BootFile {
+pub(crate) enum NodeFile {
     Kickstart,
     Ignition,
+    /// That of 4 KiB.
+    Package,
 }
 
-impl BootFile {
+impl NodeFile {
     /// Where a node finds it.
     pub(crate) fn path(self, node: usize) -> String {
         match self {
             Self::Kickstart => "/api/v1/kickstart/boot.ks".to_owned(),
             Self::Ignition => format!("/api/v1/ignition/{}", address(node)),
+            Self::Package => packages::SMALL.path(),
         }
     }
 }
 
-impl fmt::Display for BootFile {
+impl fmt::Display for NodeFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kickstart => "kickstart",
             Self::Ignition => "config",
+            Self::Package => "package",
         })
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use anyhow::Result;
 
 use super::{
-    cluster::{self, BUTANE, BootFile, NODES},
+    cluster::{self, BUTANE, NODES, NodeFile},
     directory::Directory,
     machine, network,
     pilotlight::Head,
@@ -42,9 +42,9 @@ pub(crate) fn run() -> Result<()> {
 
     let head = Head::start(&binary, directory.path())?;
     let at_rest = head.process().resident()?;
-    let config = storm::fetch(head.port(), 0, BootFile::Ignition)?;
+    let config = storm::fetch(head.port(), 0, NodeFile::Ignition)?;
     println!("asking for the config of each node, for nginx");
-    let servers = SideBySide::start(&head, BootFile::Ignition, 0..NODES, directory.path())?;
+    let servers = SideBySide::start(&head, NodeFile::Ignition, 0..NODES, directory.path())?;
     let load = servers.load(CONNECTIONS)?;
     let storms = servers.storm()?;
     drop(servers);
@@ -87,7 +87,7 @@ impl Report {
             report::method("a static file of the same bytes for each node"),
         );
         report::load(&mut text, CONNECTIONS, &self.load)?;
-        report::storm(&mut text, BootFile::Ignition, &self.storms)?;
+        report::storm(&mut text, NodeFile::Ignition, &self.storms)?;
         self.memory(&mut text)?;
         self.translation(&mut text)?;
         Ok(text)

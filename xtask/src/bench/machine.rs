@@ -88,7 +88,7 @@ fn field(text: &str, name: &str) -> Option<String> {
 }
 
 /// The first line that a program says of its version; many say it on standard error.
-fn version(program: &str, option: &str) -> String {
+pub(crate) fn version(program: &str, option: &str) -> String {
     let first = said(program, &[option]);
     first
         .split(" Copyright")

@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpStream,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -22,6 +22,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running nginx.
 pub(crate) struct Nginx(Process);
 
+/// Where nginx looks for the file at this path of a URL.
+pub(crate) fn file(directory: &Path, path: &str) -> PathBuf {
+    directory.join(format!("nginx/www{path}"))
+}
+
 impl Nginx {
     /// Fails unless nginx is installed.
     pub(crate) fn require() -> Result<()> {
@@ -38,13 +43,13 @@ impl Nginx {
         files: impl Iterator<Item = Result<(String, Vec<u8>)>>,
     ) -> Result<Self> {
         let program = programs::find("nginx").context("nginx is not installed")?;
-        let directory = directory.join("nginx");
-        for file in files {
-            let (path, bytes) = file?;
-            let file = directory.join(format!("www{path}"));
-            fs::create_dir_all(file.parent().unwrap_or(&directory))?;
+        for entry in files {
+            let (path, bytes) = entry?;
+            let file = file(directory, &path);
+            fs::create_dir_all(file.parent().unwrap_or(directory))?;
             fs::write(&file, bytes)?;
         }
+        let directory = directory.join("nginx");
         let configuration = directory.join("nginx.conf");
         fs::write(&configuration, text(&directory))?;
         let child = Command::new(program)

@@ -57,6 +57,12 @@ impl Process {
         self.status("VmHWM:")
     }
 
+    /// Begins anew to look for the most memory.
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        // "Resident set high water mark", proc(5).
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.id()), "5")?)
+    }
+
     fn status(&self, key: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(key));

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, time::Duration};
 use anyhow::{Context, Result};
 
 use super::{
-    cluster::{BootFile, NODES},
+    cluster::{NODES, NodeFile},
     machine,
     outcome::Outcome,
     side_by_side::{CONNECTIONS, ROUND, ROUNDS, Round},
@@ -41,40 +41,49 @@ pub(crate) fn load(text: &mut String, addresses: usize, rounds: &[Round]) -> Res
          `wrk -t{addresses} -c{CONNECTIONS} -d{}s --latency`, each round as other nodes\n\n",
         ROUND.as_secs(),
     )?;
-    table(text, rounds)
+    table(text, rounds, ROWS)
 }
 
 /// The section on a cluster that powers on.
-pub(crate) fn storm(text: &mut String, file: BootFile, rounds: &[Round]) -> Result<()> {
+pub(crate) fn storm(text: &mut String, file: NodeFile, rounds: &[Round]) -> Result<()> {
     write!(
         text,
         "\n## A cluster powers on: each of the {NODES} nodes once, on a connection of its own, {} at a time\n\n\
          The cluster changes before each round, so that every {file} is rendered afresh.\n\n",
         storm::AT_ONCE,
     )?;
-    table(text, rounds)
+    table(text, rounds, ROWS)
 }
 
-fn table(text: &mut String, rounds: &[Round]) -> Result<()> {
+/// What is told of an outcome: its name, how many decimals, and the value.
+pub(crate) type Row<T> = (&'static str, usize, fn(&T) -> f64);
+
+const ROWS: &[Row<Outcome>] = &[
+    ("requests/s", 0, |outcome| outcome.rate),
+    ("p50, ms", 2, |outcome| milliseconds(outcome.p50)),
+    ("p99, ms", 2, |outcome| milliseconds(outcome.p99)),
+    ("CPU µs a request", 1, |outcome| outcome.cpu_micros),
+];
+
+/// Both servers beside each other.
+pub(crate) fn table<T>(text: &mut String, rounds: &[Round<T>], rows: &[Row<T>]) -> Result<()> {
     text.push_str("| | nginx | Pilotlight | ratio |\n| --- | ---: | ---: | ---: |\n");
-    let mut row = |name, decimals, value: fn(&Outcome) -> f64| {
+    for (name, decimals, value) in rows {
         let nginx = median(rounds.iter().map(|round| value(&round.nginx)));
         let pilotlight = median(rounds.iter().map(|round| value(&round.pilotlight)));
-        let ratio = median(
-            rounds
-                .iter()
-                .map(|round| value(&round.pilotlight) / value(&round.nginx)),
-        );
+        let ratio = ratio(rounds, *value);
         writeln!(
             text,
             "| {name} | {nginx:.decimals$} | {pilotlight:.decimals$} | {ratio:.2} |"
-        )
-    };
-    row("requests/s", 0, |outcome| outcome.rate)?;
-    row("p50, ms", 2, |outcome| milliseconds(outcome.p50))?;
-    row("p99, ms", 2, |outcome| milliseconds(outcome.p99))?;
-    row("CPU µs a request", 1, |outcome| outcome.cpu_micros)?;
+        )?;
+    }
     Ok(())
+}
+
+/// The middle of the rounds' ratios.
+pub(crate) fn ratio<T>(rounds: &[Round<T>], value: fn(&T) -> f64) -> f64 {
+    let ratio = |round: &Round<T>| value(&round.pilotlight) / value(&round.nginx);
+    median(rounds.iter().map(ratio))
 }
 
 /// The middle one.

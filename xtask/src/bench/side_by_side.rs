@@ -4,12 +4,12 @@
 //! disturbs both. All of it happens on the loopback of a network namespace of its own, where a connection to 127.x.y.z
 //! comes from 127.x.y.z: so one machine asks as thousands of nodes.
 
-use std::{ops::Range, path::Path, time::Duration};
+use std::{fmt::Display, ops::Range, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 
 use super::{
-    cluster::{self, BootFile},
+    cluster::{self, NodeFile},
     nginx::Nginx,
     outcome::Outcome,
     pilotlight::Head,
@@ -26,9 +26,9 @@ pub(crate) const ROUND: Duration = Duration::from_secs(2);
 pub(crate) const CONNECTIONS: usize = 64;
 
 /// What one round found.
-pub(crate) struct Round {
-    pub nginx: Outcome,
-    pub pilotlight: Outcome,
+pub(crate) struct Round<T = Outcome> {
+    pub nginx: T,
+    pub pilotlight: T,
 }
 
 /// Fails unless what measures and what is measured beside Pilotlight are installed.
@@ -41,7 +41,7 @@ pub(crate) fn require() -> Result<()> {
 pub(crate) struct SideBySide<'a> {
     head: &'a Head,
     nginx: Nginx,
-    file: BootFile,
+    file: NodeFile,
     directory: &'a Path,
 }
 
@@ -49,7 +49,7 @@ impl<'a> SideBySide<'a> {
     /// Starts nginx beside a head, with what the head gives each of these nodes.
     pub(crate) fn start(
         head: &'a Head,
-        file: BootFile,
+        file: NodeFile,
         nodes: Range<usize>,
         directory: &'a Path,
     ) -> Result<Self> {
@@ -74,7 +74,7 @@ impl<'a> SideBySide<'a> {
     /// As many requests as the servers answer on connections that stay, from so many addresses.
     pub(crate) fn load(&self, addresses: usize) -> Result<Vec<Round>> {
         println!("{CONNECTIONS} connections from {addresses} addresses");
-        self.rounds(|round, port, server| {
+        rounds(self.head, &self.nginx, |round, port, server| {
             let load = wrk::Load {
                 port,
                 file: self.file,
@@ -89,41 +89,41 @@ impl<'a> SideBySide<'a> {
     /// A cluster that powers on, just after a change.
     pub(crate) fn storm(&self) -> Result<Vec<Round>> {
         println!("each of {} nodes once", cluster::NODES);
-        self.rounds(|round, port, server| {
+        rounds(self.head, &self.nginx, |round, port, server| {
             cluster::touch(self.head.socket(), round)?;
             storm::run(port, server, self.file)
         })
     }
+}
 
-    /// Measures both servers again and again: `measure` is told the round, the port and the process.
-    fn rounds(
-        &self,
-        measure: impl Fn(usize, u16, &Process) -> Result<Outcome>,
-    ) -> Result<Vec<Round>> {
-        let (head, nginx) = (self.head, &self.nginx);
-        let round = |round| {
-            let ask_head = || measure(round, head.port(), head.process());
-            let ask_nginx = || {
-                // What the head is still recording is no fault of nginx.
-                head.process().settle()?;
-                measure(round, nginx.port(), nginx.process())
-            };
-            // Neither is always the first.
-            let round = if round % 2 == 0 {
-                let pilotlight = ask_head()?;
-                let nginx = ask_nginx()?;
-                Round { nginx, pilotlight }
-            } else {
-                let nginx = ask_nginx()?;
-                let pilotlight = ask_head()?;
-                Round { nginx, pilotlight }
-            };
-            println!(
-                "  nginx       {}\n  Pilotlight  {}",
-                round.nginx, round.pilotlight
-            );
-            Ok(round)
+/// Measures both servers again and again: `measure` is told the round, the port and the process.
+pub(crate) fn rounds<T: Display>(
+    head: &Head,
+    nginx: &Nginx,
+    measure: impl Fn(usize, u16, &Process) -> Result<T>,
+) -> Result<Vec<Round<T>>> {
+    let round = |round| {
+        let ask_head = || measure(round, head.port(), head.process());
+        let ask_nginx = || {
+            // What the head is still recording is no fault of nginx.
+            head.process().settle()?;
+            measure(round, nginx.port(), nginx.process())
         };
-        (0..ROUNDS).map(round).collect()
-    }
+        // Neither is always the first.
+        let round = if round % 2 == 0 {
+            let pilotlight = ask_head()?;
+            let nginx = ask_nginx()?;
+            Round { nginx, pilotlight }
+        } else {
+            let nginx = ask_nginx()?;
+            let pilotlight = ask_head()?;
+            Round { nginx, pilotlight }
+        };
+        println!(
+            "  nginx       {}\n  Pilotlight  {}",
+            round.nginx, round.pilotlight
+        );
+        Ok(round)
+    };
+    (0..ROUNDS).map(round).collect()
 }

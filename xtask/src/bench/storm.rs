@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
-    cluster::{self, BootFile, NODES},
+    cluster::{self, NODES, NodeFile},
     outcome::Outcome,
     process::Process,
 };
@@ -22,7 +22,7 @@ pub(crate) const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks `server`, on `port`, as each node.
-pub(crate) fn run(port: u16, server: &Process, file: BootFile) -> Result<Outcome> {
+pub(crate) fn run(port: u16, server: &Process, file: NodeFile) -> Result<Outcome> {
     let before = server.cpu()?;
     let began = Instant::now();
     let mut times: Vec<Duration> = thread::scope(|scope| {
@@ -58,7 +58,7 @@ pub(crate) fn run(port: u16, server: &Process, file: BootFile) -> Result<Outcome
 }
 
 /// The boot file as this node gets it.
-pub(crate) fn fetch(port: u16, node: usize, file: BootFile) -> Result<Vec<u8>> {
+pub(crate) fn fetch(port: u16, node: usize, file: NodeFile) -> Result<Vec<u8>> {
     get(port, node, &file.path(node))
 }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    cluster::{self, BootFile},
+    cluster::{self, NodeFile},
     outcome::Outcome,
     process::Process,
 };
@@ -23,7 +23,7 @@ pub(crate) fn require() -> Result<()> {
 /// What to ask, and how.
 pub(crate) struct Load {
     pub port: u16,
-    pub file: BootFile,
+    pub file: NodeFile,
     pub connections: usize,
     /// One thread asks as each of these.
     pub nodes: Vec<usize>,

@@ -22,7 +22,9 @@ mod command_line;
 mod management;
 mod nginx;
 mod patience;
+mod relay;
 mod reply;
+mod throw_away;
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,7 +38,9 @@ pub(crate) use client::{curl, get_request, read_to_end, run, skip, skipped};
 pub(crate) use command_line::ended;
 pub(crate) use nginx::Nginx;
 pub(crate) use patience::{DEADLINE, until};
+pub(crate) use relay::Relay;
 pub(crate) use reply::Reply;
+pub(crate) use throw_away::{ThrowAway, assert_refused, said};
 
 /// A head, running or stopped.
 pub(crate) struct Head {

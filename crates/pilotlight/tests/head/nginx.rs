@@ -1,7 +1,7 @@
 //! A web server that heads fetch from, and that fails when it is told to.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
 
@@ -20,6 +20,20 @@ pub(crate) struct Nginx {
 impl Nginx {
     /// One that is down. `None`, said loudly, where it is not installed.
     pub(crate) fn down() -> Option<Self> {
+        Self::with_locations("")
+    }
+
+    /// One that is up, and hands on to a server what it has no file for.
+    pub(crate) fn before(server: SocketAddr) -> Option<Self> {
+        let mut nginx = Self::with_locations(&format!(
+            "location / {{ try_files $uri @server; }}
+             location @server {{ proxy_pass http://{server}; proxy_set_header Host $http_host; }}"
+        ))?;
+        nginx.start();
+        Some(nginx)
+    }
+
+    fn with_locations(locations: &str) -> Option<Self> {
         if !run(Command::new("sh").args(["-c", "PATH=$PATH:/usr/sbin command -v nginx"]))
             .status
             .success()
@@ -34,7 +48,7 @@ impl Nginx {
             process: None,
         };
         fs::create_dir(nginx.path("site")).unwrap();
-        fs::write(nginx.path("nginx.conf"), nginx.configuration()).unwrap();
+        fs::write(nginx.path("nginx.conf"), nginx.configuration(locations)).unwrap();
         Some(nginx)
     }
 
@@ -45,7 +59,7 @@ impl Nginx {
         Some(nginx)
     }
 
-    fn configuration(&self) -> String {
+    fn configuration(&self, locations: &str) -> String {
         let (home, address) = (self.directory.path().display(), &self.address);
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary = temporary.map(|kind| format!("{kind}_temp_path {home}/{kind};"));
@@ -59,6 +73,7 @@ impl Nginx {
                      listen {address}; root {home}/site;
                      if (-e {home}/site/broken) {{ return 500; }}
                      location /moved {{ return 302 http://169.254.169.254/a.ign; }}
+                     {locations}
                  }}
              }}",
             temporary = temporary.join(" ")
@@ -100,8 +115,10 @@ impl Nginx {
     }
 
     /// Puts a file where it is served.
-    pub(crate) fn put(&self, name: &str, content: &str) {
-        fs::write(self.path("site").join(name), content).unwrap();
+    pub(crate) fn put(&self, name: &str, content: impl AsRef<[u8]>) {
+        let file = self.path("site").join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, content).unwrap();
     }
 
     /// Takes it away again.
