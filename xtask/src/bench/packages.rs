@@ -193,9 +193,9 @@ impl Report {
             "# `cargo xtask bench packages`\n\n{}- {}, {}, {}\n\n\
              Client packages, downloaded from a head without nodes; {}",
             machine::describe()?,
-            machine::version("curl", "--version"),
-            machine::version("rpm", "--version"),
-            machine::version("bsdtar", "--version"),
+            version("curl"),
+            version("rpm"),
+            version("bsdtar"),
             report::method("the same files"),
         );
         self.targets(&mut text)?;
@@ -278,4 +278,11 @@ impl Report {
         }
         Ok(())
     }
+}
+
+/// The version without those of all libraries.
+fn version(program: &str) -> String {
+    let said = machine::version(program, "--version");
+    let end = said.find(['(', '-']).unwrap_or(said.len());
+    said[..end].trim().to_owned()
 }
