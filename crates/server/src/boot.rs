@@ -10,7 +10,7 @@ pub(crate) mod ztp;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::{BootFile, ContentError, FileName};
+use content::{BootFile, ContentError, FileName, OpenFile, Sha256Digest};
 use http::HeaderMap;
 use template::{IncludeError, Missing, RenderError, Substitution, Template};
 
@@ -19,7 +19,7 @@ use crate::{
     Error,
     call::Call,
     head::Head,
-    reply::{Body, Content, ContentType, ETag, LastModified},
+    reply::{Body, Content, ContentType, ETag, FileBody, LastModified},
 };
 
 /// What a node is to receive.
@@ -30,6 +30,24 @@ pub(crate) struct Delivery {
     pub file_revision: Box<str>,
     /// What is to be said about it although it is served.
     pub remark: Option<Box<str>>,
+}
+
+impl Delivery {
+    /// A file as it is on disk, whose digest this is; `fields` are said of it besides.
+    pub(crate) fn of_file(file: OpenFile, sha256: Sha256Digest, fields: HeaderMap) -> Self {
+        Self {
+            content: Content {
+                content_type: ContentType::BINARY,
+                etag: ETag::of_sha256(sha256.as_bytes()),
+                last_modified: LastModified::of(file.id().mtime),
+                body: Body::File(FileBody::new(file)),
+                fields,
+            },
+            sha256: *sha256.as_bytes(),
+            file_revision: sha256.revision().into(),
+            remark: None,
+        }
+    }
 }
 
 /// The boot file of this name as the asking node is to receive it.

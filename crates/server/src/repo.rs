@@ -1,16 +1,12 @@
 //! `GET /repo/…`: the client packages as repositories of dnf (`/repo/rpm/`) and of apt (`/repo/deb/`).
 
+use std::sync::Arc;
+
 use content::{ContentError, FileName, OpenFile, packages::PackageFile};
 use http::{HeaderMap, HeaderValue, header};
 use package::Kind;
 
-use crate::{
-    Error,
-    boot::Delivery,
-    call::Call,
-    install::download,
-    reply::{Body, Content, ContentType, ETag, FileBody, LastModified},
-};
+use crate::{Error, boot::Delivery, call::Call, install::download};
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let absent =
@@ -40,7 +36,7 @@ async fn index(call: &Call, name: FileName) -> Result<Delivery, Error> {
     // Its name is its digest, or it is asked for anew each time.
     let is_named_by_content = name.as_str().contains("/by-hash/")
         || (name.as_str().contains("/repodata/") && !name.as_str().contains("/repomd.xml"));
-    let head = std::sync::Arc::clone(&call.head);
+    let head = Arc::clone(&call.head);
     let (file, sha256) = tokio::task::spawn_blocking(move || {
         let file = OpenFile::beneath(&head.repository, &name).map_err(|error| match error {
             ContentError::NotFound { .. } if name.as_str() == "key.asc" => {
@@ -61,18 +57,11 @@ async fn index(call: &Call, name: FileName) -> Result<Delivery, Error> {
         true => HeaderValue::from_static("max-age=31536000, immutable"),
         false => HeaderValue::from_static("no-cache"),
     };
-    Ok(Delivery {
-        content: Content {
-            content_type: ContentType::BINARY,
-            etag: ETag::of_sha256(sha256.as_bytes()),
-            last_modified: LastModified::of(file.id().mtime),
-            body: Body::File(FileBody::new(file)),
-            fields: HeaderMap::from_iter([(header::CACHE_CONTROL, caching)]),
-        },
-        sha256: *sha256.as_bytes(),
-        file_revision: sha256.revision().into(),
-        remark: None,
-    })
+    Ok(Delivery::of_file(
+        file,
+        sha256,
+        HeaderMap::from_iter([(header::CACHE_CONTROL, caching)]),
+    ))
 }
 
 #[cfg(test)]

@@ -1,29 +1,16 @@
 //! The control archive: a small tar with the control file among scripts and lists.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 
-use flate2::read::MultiGzDecoder;
-use liblzma::read::XzDecoder;
-use liblzma::stream::{CONCATENATED, Stream};
 use tar::Archive;
 
 use super::{Control, DebError, unexpected};
+use crate::compression::Compression;
 
 /// How large the control file may be.
 const MAX_CONTROL: u64 = 1 << 20;
 /// How large the archive may be: it holds a checksum of each file of the package.
 const MAX_ARCHIVE: u64 = 64 << 20;
-/// What unpacking may take; `xz -9` needs 65 MiB.
-const MAX_XZ_MEMORY: u64 = 80 << 20;
-
-/// How a control archive is compressed.
-#[derive(Clone, Copy)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Xz,
-    Zstd,
-}
 
 /// As the name of the member says.
 pub(super) fn compression(name: &str) -> Result<Compression, DebError> {
@@ -41,18 +28,8 @@ pub(super) fn compression(name: &str) -> Result<Compression, DebError> {
 
 /// Reads all of the archive, so that a damaged one is found to be, and gives the control file.
 pub(super) fn read(compression: Compression, archive: impl Read) -> Result<Control, DebError> {
-    match compression {
-        Compression::None => read_tar(archive),
-        Compression::Gzip => read_tar(MultiGzDecoder::new(archive)),
-        Compression::Xz => {
-            let stream = Stream::new_stream_decoder(MAX_XZ_MEMORY, CONCATENATED);
-            let stream = stream.map_err(|error| DebError::ControlArchive(error.into()))?;
-            read_tar(XzDecoder::new_stream(archive, stream))
-        }
-        Compression::Zstd => {
-            read_tar(zstd::Decoder::new(archive).map_err(DebError::ControlArchive)?)
-        }
-    }
+    let unpacked = compression.decoder(BufReader::new(archive));
+    read_tar(unpacked.map_err(DebError::ControlArchive)?)
 }
 
 fn read_tar(archive: impl Read) -> Result<Control, DebError> {

@@ -10,12 +10,7 @@ use content::OpenFile;
 use http::HeaderMap;
 use package::Architecture;
 
-use crate::{
-    Error,
-    boot::Delivery,
-    call::Call,
-    reply::{Body, Content, ContentType, ETag, FileBody, LastModified},
-};
+use crate::{Error, boot::Delivery, call::Call};
 
 /// Where distributions install the program: Debian, Fedora, RHEL and openSUSE; Flatcar.
 const SYSTEM_PLACES: [&str; 2] = [
@@ -33,18 +28,7 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
         Ok::<_, Error>((file, sha256))
     })
     .await??;
-    Ok(Delivery {
-        content: Content {
-            content_type: ContentType::BINARY,
-            etag: ETag::of_sha256(sha256.as_bytes()),
-            last_modified: LastModified::of(file.id().mtime),
-            fields: HeaderMap::new(),
-            body: Body::File(FileBody::new(file)),
-        },
-        sha256: *sha256.as_bytes(),
-        file_revision: sha256.revision().into(),
-        remark: None,
-    })
+    Ok(Delivery::of_file(file, sha256, HeaderMap::new()))
 }
 
 /// The ignition binaries of this head.

@@ -1,6 +1,6 @@
 //! `GET /install/client/download/…`, and `/download/…`: the client packages, as files.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, str::FromStr, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use content::{
@@ -10,12 +10,7 @@ use content::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use package::{Architecture, Kind};
 
-use crate::{
-    Error,
-    boot::Delivery,
-    call::Call,
-    reply::{Body, Content, ContentType, ETag, FileBody, LastModified},
-};
+use crate::{Error, boot::Delivery, call::Call};
 
 /// RFC 9530 §3.
 const REPR_DIGEST: HeaderName = HeaderName::from_static("repr-digest");
@@ -31,11 +26,21 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     delivery(opened)
 }
 
+/// Waits until the packages that lay there at the start are read, but not beyond `patience`.
+pub(crate) async fn settled(packages: &Packages, patience: Duration) -> Result<(), Error> {
+    let settled = tokio::time::timeout(patience, packages.settled());
+    settled.await.map_err(|_| still_reading())
+}
+
+fn still_reading() -> Error {
+    Error::Unavailable("the packages are still being read".into())
+}
+
 /// Nothing is listed under `what`, be it not there or not read yet.
 pub(crate) fn absent(packages: &Packages, what: impl Display) -> Error {
     match packages.list().is_complete() {
         true => Error::NotFound(format!("there is no package {what}")),
-        false => Error::Unavailable("the packages are still being read".into()),
+        false => still_reading(),
     }
 }
 
@@ -85,18 +90,11 @@ pub(crate) fn delivery(Opened { file, entry }: Opened) -> Result<Delivery, Error
     // What is opened for sending was read before, and is whole.
     let package = package.ok_or_else(|| Error::NotFound(format!("{} is broken", entry.file)))?;
     let sha256 = package.sha256;
-    Ok(Delivery {
-        content: Content {
-            content_type: ContentType::BINARY,
-            etag: ETag::of_sha256(sha256.as_bytes()),
-            last_modified: LastModified::of(file.id().mtime),
-            body: Body::File(FileBody::new(file)),
-            fields: fields(entry.file.base_name(), package),
-        },
-        sha256: *sha256.as_bytes(),
-        file_revision: sha256.revision().into(),
-        remark: None,
-    })
+    Ok(Delivery::of_file(
+        file,
+        sha256,
+        fields(entry.file.base_name(), package),
+    ))
 }
 
 fn fields(file_name: &str, package: &Package) -> HeaderMap {

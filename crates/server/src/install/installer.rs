@@ -21,6 +21,7 @@ use self::{
     operating_system::OperatingSystem,
     script::{Installer, Offer},
 };
+use super::download::settled;
 use crate::{
     Error,
     boot::Delivery,
@@ -51,12 +52,7 @@ async fn installer(
     let script = match Machine::of(query)? {
         None => script::pre_installer(base_url),
         Some(machine) => {
-            let settled = tokio::time::timeout(PATIENCE, packages.settled());
-            if settled.await.is_err() {
-                return Err(Error::Unavailable(
-                    "the packages are still being read".into(),
-                ));
-            }
+            settled(packages, PATIENCE).await?;
             let installer = machine.installer(base_url, packages, install).await?;
             installer.to_string()
         }

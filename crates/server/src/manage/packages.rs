@@ -18,7 +18,7 @@ use crate::{
     Error,
     call::Call,
     envelope, glob,
-    install::download::absent,
+    install::download::{absent, settled},
     reply::{self, Body},
 };
 
@@ -30,12 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `GET /packages`
 pub(crate) async fn list(call: &mut Call) -> Result<Response<Body>, Error> {
-    let settled = tokio::time::timeout(PATIENCE, call.head.packages.settled());
-    if settled.await.is_err() {
-        return Err(Error::Unavailable(
-            "the packages are still being read".into(),
-        ));
-    }
+    settled(&call.head.packages, PATIENCE).await?;
     let mut filters = Vec::new();
     for (field, pattern) in call.query.others(&["limit", "cursor"]) {
         if !FIELDS.contains(&field) {
