@@ -36,6 +36,7 @@ mod storing;
 mod until_closing;
 mod wanted;
 mod watch;
+mod write_back;
 
 pub use entry::{Conversion, Entry, Fault, Package};
 pub use error::PackagesError;

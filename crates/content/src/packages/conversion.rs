@@ -14,9 +14,10 @@ use super::conversions::{Conversions, Failure, Running};
 use super::index::{Change, Index};
 use super::listing::compare;
 use super::reading::read;
+use super::write_back::WriteBack;
 use super::{Entry, Package, PackageFile};
 use crate::digest::Hasher;
-use crate::{ContentError, OpenFile};
+use crate::{ContentError, OpenFile, Sha256Digest};
 
 /// One thread unpacks, and cannot feed more than these; each takes about a megabyte.
 const MOST_THREADS: usize = 4;
@@ -46,33 +47,7 @@ pub(super) fn convert(
 
     tracing::info!(rpm = %rpm.file, "making a tar of it");
     let began = Instant::now();
-    let mut output = Output::to(&temporary.file);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let threads = threads.min(MOST_THREADS);
-    let mut writer = BufWriter::with_capacity(BUFFER, &mut output);
-    let converted = package::rpm::to_tar(
-        BufReader::with_capacity(BUFFER, &mut source),
-        *package.sha256.as_bytes(),
-        &mut writer,
-        conversions.limits,
-        threads,
-    );
-    // Not by dropping it, which would write once more.
-    let flushed = match &converted {
-        Ok(_) => writer.flush(),
-        Err(_) => Ok(()),
-    };
-    let _ = writer.into_parts();
-    if let Some(error) = output.failed.take() {
-        return Err(failed(error));
-    }
-    if let Some(error) = source.failed {
-        return Err(Failure::of_head(format!("cannot read it: {error}")));
-    }
-    converted.map_err(|error| Failure::of_rpm(error.to_string()))?;
-    flushed.map_err(failed)?;
-    let (bytes, sha256) = output.hasher.finish();
-    temporary.file.sync_all().map_err(failed)?;
+    let (bytes, sha256) = write_tar(conversions, package, &mut source, &temporary.file, failed)?;
 
     let change = index.change();
     check_way(index, &tar)?;
@@ -97,6 +72,49 @@ pub(super) fn convert(
     let made = made.ok_or_else(|| Failure::of_head("another program changes the tar"))?;
     remove_older(index, &change, &made, package);
     Ok(())
+}
+
+/// Writes the tar of the rpm that `source` reads, and brings it to the disk; its length and digest.
+fn write_tar(
+    conversions: &Conversions,
+    package: &Package,
+    source: &mut Source<'_>,
+    file: &File,
+    failed: impl Fn(io::Error) -> Failure,
+) -> Result<(u64, Sha256Digest), Failure> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(MOST_THREADS);
+    let (output, converted) = thread::scope(|scope| {
+        let mut output = Output::to(file, WriteBack::of(scope, file)?);
+        let mut writer = BufWriter::with_capacity(BUFFER, &mut output);
+        let converted = package::rpm::to_tar(
+            BufReader::with_capacity(BUFFER, &mut *source),
+            *package.sha256.as_bytes(),
+            &mut writer,
+            conversions.limits,
+            threads,
+        );
+        // Not by dropping it, which would write once more.
+        let flushed = match &converted {
+            Ok(_) => writer.flush(),
+            Err(_) => Ok(()),
+        };
+        let _ = writer.into_parts();
+        let written = output.finish();
+        Ok((
+            written.and_then(|written| flushed.map(|()| written)),
+            converted,
+        ))
+    })
+    .map_err(&failed)?;
+    // First what says nothing of the rpm.
+    let written = output.map_err(&failed)?;
+    if let Some(error) = source.failed.take() {
+        return Err(Failure::of_head(format!("cannot read it: {error}")));
+    }
+    converted.map_err(|error| Failure::of_rpm(error.to_string()))?;
+    file.sync_all().map_err(&failed)?;
+    Ok(written)
 }
 
 /// The file of the tar made of an rpm.
@@ -248,20 +266,29 @@ impl Seek for Source<'_> {
 }
 
 /// The tar, hashed as it is written.
-struct Output<'a> {
-    file: &'a File,
+struct Output<'scope> {
+    file: &'scope File,
     hasher: Hasher,
-    /// Why it could not be written, which says nothing of the rpm.
+    write_back: WriteBack<'scope>,
+    /// Why it could not be written.
     failed: Option<io::Error>,
 }
 
-impl<'a> Output<'a> {
-    fn to(file: &'a File) -> Self {
+impl<'scope> Output<'scope> {
+    fn to(file: &'scope File, write_back: WriteBack<'scope>) -> Self {
         Self {
             file,
             hasher: Hasher::default(),
+            write_back,
             failed: None,
         }
+    }
+
+    /// The length and digest of what was written.
+    fn finish(self) -> io::Result<(u64, Sha256Digest)> {
+        let synced = self.write_back.finish();
+        self.failed.map_or(synced, Err)?;
+        Ok(self.hasher.finish())
     }
 }
 
@@ -270,6 +297,7 @@ impl Write for Output<'_> {
         match self.file.write(bytes) {
             Ok(length) => {
                 self.hasher.write_all(&bytes[..length])?;
+                self.write_back.wrote(length);
                 Ok(length)
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
