@@ -86,16 +86,18 @@ impl Facts {
         Self(facts)
     }
 
+    /// How many bytes their names and values have.
+    pub fn size(&self) -> usize {
+        let facts = self.0.iter();
+        facts.map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// Checks how long they are, and what the type of their values cannot. `field` names them in the reason.
     ///
     /// # Errors
     /// The first fault found.
     pub fn validate(&self, field: &str) -> Result<(), Invalid> {
-        let length: usize = self
-            .0
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let length = self.size();
         if length > LONGEST_FACTS {
             return Err(Invalid::Text {
                 field: field.to_owned(),

@@ -20,15 +20,18 @@ pub enum Kind {
     GitRepo,
     /// Somebody who may change the cluster.
     Admin,
+    /// A server that serves the cluster's nodes.
+    Head,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Node,
         Self::Group,
         Self::BootConfig,
         Self::GitRepo,
         Self::Admin,
+        Self::Head,
     ];
 
     /// The first part of the store keys of this kind.
@@ -39,6 +42,7 @@ impl Kind {
             Self::BootConfig => "bootconfig",
             Self::GitRepo => "gitrepo",
             Self::Admin => "admin",
+            Self::Head => "head",
         }
     }
 
@@ -64,6 +68,7 @@ impl fmt::Display for Kind {
             Self::BootConfig => "boot configuration",
             Self::GitRepo => "git repository",
             Self::Admin => "administrator",
+            Self::Head => "head",
         })
     }
 }

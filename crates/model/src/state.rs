@@ -5,8 +5,9 @@ use std::sync::Arc;
 use imbl::{HashMap, OrdMap};
 
 use crate::{
-    AdminSpec, BadRecord, BootConfigSpec, Change, Cluster, GitRepoSpec, GroupSpec, Invalid, Ip,
-    Key, Kind, MacAddr, Name, Node, NodeSpec, Object, Revision, Session, Spec, TokenHash, Uid,
+    AdminSpec, Authority, BadRecord, BootConfigSpec, Change, Cluster, GitRepoSpec, GroupSpec,
+    HeadSpec, Invalid, Ip, Key, Kind, MacAddr, Manifest, Name, Node, NodeSpec, Object, Revision,
+    Session, Spec, TokenHash, Uid,
 };
 
 /// The cluster as of one revision. Cloning is cheap: clones share what they have in common, and a change copies only
@@ -28,17 +29,25 @@ pub struct ClusterState {
     pub admins: Collection<AdminSpec>,
     /// Who is logged in.
     pub sessions: Sessions,
+    /// The heads, once there are several.
+    pub heads: Collection<HeadSpec>,
+    /// The files that all heads have.
+    pub manifest: Manifest,
+    authority: Option<Arc<Authority>>,
 }
 
 impl ClusterState {
     /// How the keys begin that [`load`](Self::load) needs. The others are claims, three to a node: they guard the store,
     /// and the objects themselves say who owns what.
-    pub const PREFIXES: [&str; 7] = [
+    pub const PREFIXES: [&str; 10] = [
         "admin/",
+        "authority",
         "bootconfig/",
         "cluster",
+        "file/",
         "gitrepo/",
         "group/",
+        "head/",
         "node/",
         "session/",
     ];
@@ -75,6 +84,9 @@ impl ClusterState {
             git_repos: Collection::default(),
             admins: Collection::default(),
             sessions: Sessions::default(),
+            heads: Collection::default(),
+            manifest: Manifest::default(),
+            authority: None,
         };
         for record in &rest {
             state.apply_one(record)?;
@@ -82,15 +94,15 @@ impl ClusterState {
         Ok(state)
     }
 
-    /// Applies one revision's changes.
+    /// Applies one revision's changes. Those that stand for several revisions have their own, which are earlier.
     ///
     /// # Errors
     /// A record cannot be understood; the state is then unfit for use.
-    pub fn apply(&mut self, changes: &[Change]) -> Result<(), BadRecord> {
+    pub fn apply(&mut self, revision: Revision, changes: &[Change]) -> Result<(), BadRecord> {
         for change in changes {
             self.apply_one(change)?;
-            self.revision = self.revision.max(change.revision);
         }
+        self.revision = revision;
         Ok(())
     }
 
@@ -105,6 +117,11 @@ impl ClusterState {
                 self.cluster = Arc::new(read_cluster(value)?);
                 self.cluster_revision = *revision;
             }
+            return Ok(());
+        }
+        if *key == Authority::key() {
+            let authority = value.as_deref().map(Authority::read).transpose()?;
+            self.authority = authority.map(Arc::new);
             return Ok(());
         }
         let Some((prefix, id)) = key.as_str().split_once('/') else {
@@ -123,6 +140,8 @@ impl ClusterState {
             Some(Kind::BootConfig) => self.boot_configs.set(uid()?, *revision, value).map(drop),
             Some(Kind::GitRepo) => self.git_repos.set(uid()?, *revision, value).map(drop),
             Some(Kind::Admin) => self.admins.set(uid()?, *revision, value).map(drop),
+            Some(Kind::Head) => self.heads.set(uid()?, *revision, value).map(drop),
+            None if prefix == "file" => self.manifest.set(key, id, *revision, value),
             None if prefix == "session" => self.sessions.set(uid()?, key, value),
             // A claim (`name/…`, `mac/…`, `ip/…`).
             None => Ok(()),
@@ -137,6 +156,11 @@ impl ClusterState {
     /// What holds for the whole cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// The cluster's certificate authority, if it has one yet.
+    pub fn authority(&self) -> Option<&Arc<Authority>> {
+        self.authority.as_ref()
     }
 
     /// The revision that last wrote the cluster's settings.
@@ -471,7 +495,7 @@ mod tests {
                     revision: self.revision,
                 });
             }
-            self.state.apply(&changes).unwrap();
+            self.state.apply(self.revision, &changes).unwrap();
             Ok(())
         }
 
@@ -672,6 +696,18 @@ mod tests {
     }
 
     #[test]
+    fn changes_that_stand_for_several_revisions_bring_the_last() {
+        let mut records = Records::new();
+        let change = Change {
+            key: Cluster::key(),
+            value: None,
+            revision: Revision(6),
+        };
+        records.state.apply(Revision(8), &[change]).unwrap();
+        assert_eq!(records.state.revision(), Revision(8));
+    }
+
+    #[test]
     fn a_record_that_cannot_be_read_is_named() {
         let mut records = Records::new();
         let key = Kind::Node.key(Uid::from_bytes([1; 16]));
@@ -680,7 +716,7 @@ mod tests {
             value: Some(Bytes::from_static(b"{")),
             revision: Revision(2),
         };
-        let error = records.state.apply(&[change]).unwrap_err();
+        let error = records.state.apply(Revision(2), &[change]).unwrap_err();
         assert!(
             error
                 .to_string()
