@@ -96,6 +96,46 @@ pub enum StoreError {
         why: String,
     },
 
+    /// The answer to a commit was lost: it may have been made, or may still be made. Look before trying again.
+    #[error(
+        "whether the change was written is not known: {why} ({place}). Look whether it is there before trying again"
+    )]
+    Uncertain {
+        /// The service it was sent to.
+        place: String,
+        /// What went wrong.
+        why: String,
+    },
+
+    /// The database is the replica of a cluster that is kept in etcd, so it cannot be written or served on its own.
+    #[error(
+        "{path} is a replica of the cluster's etcd, where changes are made. Start it as a head of that cluster; or, \
+         with the other heads stopped for good, make it a single head again: `pilotlight store migrate --to sqlite`"
+    )]
+    Replica {
+        /// The database.
+        path: PathBuf,
+    },
+
+    /// The database holds a cluster of its own, and is no replica of one in etcd.
+    #[error("{path} holds the cluster of a single head, and is no replica of one in etcd")]
+    NotAReplica {
+        /// The database.
+        path: PathBuf,
+    },
+
+    /// The place in etcd where a cluster was to be founded is taken. It was left as it is.
+    #[error(
+        "{place} was left as it is: {why}. Join the cluster that is there; or, if nobody needs it any more, remove it: \
+         etcdctl del --prefix PREFIX"
+    )]
+    Occupied {
+        /// The etcd and the prefix of its keys.
+        place: String,
+        /// What is there.
+        why: String,
+    },
+
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

@@ -1,12 +1,18 @@
-//! Durable cluster state behind one trait; SQLite is the first implementation.
+//! Durable cluster state behind one trait: SQLite for one head, etcd for several.
 //!
-//! A store is a map from [`Key`] to bytes with a revision that grows by one with every change, and a feed of those
-//! changes. That is all: what the bytes mean is the business of `model`, and nothing above this crate knows SQL.
-//! Every implementation passes the one suite in [`conformance`].
+//! A store is a map from [`Key`] to bytes with a revision that grows with every change, and a feed of those changes.
+//! That is all: what the bytes mean is the business of `model`, and nothing above this crate knows SQL or etcd. Every
+//! implementation passes the one suite in [`conformance`].
+//!
+//! [`SqliteStore`] is the store of a single head. [`EtcdStore`] commits to etcd, and reads from a [`SqliteStore`] that
+//! is kept a replica of it. [`ClusterStore`] is what a head holds: the one, until it becomes the other.
 
+mod cluster_store;
 #[doc(hidden)]
 pub mod conformance;
 mod error;
+mod etcd;
+mod live_state;
 mod sqlite;
 
 use std::path::Path;
@@ -15,12 +21,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use model::{Change, Key, Revision, Transaction};
 
+pub use cluster_store::{ClusterStore, Engine, move_to_sqlite};
 pub use error::StoreError;
+pub use etcd::{EtcdCertificate, EtcdSettings, EtcdStore, EtcdTls, Link};
+pub use live_state::{LiveState, LiveStateError};
 pub use sqlite::SqliteStore;
 
 /// Where the cluster state is kept.
 ///
-/// Reads see whole transactions only, and everything that was committed before they began.
+/// Reads see whole transactions only, and everything that was committed by this store before they began. What others
+/// commit, where there are others, they see soon.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// The record under `key`, or `None` where there is none.
@@ -33,8 +43,8 @@ pub trait Store: Send + Sync {
     /// nothing (it writes nothing, or deletes only what does not exist) makes no revision and returns the present
     /// one.
     ///
-    /// [`StoreError::Conflict`] names the first check that does not hold. Dropping the future does not take the
-    /// transaction back.
+    /// [`StoreError::Conflict`] names the first check that does not hold. After [`StoreError::Uncertain`] it may have
+    /// been made, after every other error it was not. Dropping the future does not take the transaction back.
     async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError>;
 
     /// Every change after `from`, beginning with those already made.

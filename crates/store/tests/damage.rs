@@ -142,14 +142,14 @@ async fn a_database_of_a_newer_version_is_refused() {
             .pragma_update(None, "user_version", version)
             .unwrap();
     };
-    set_version(2);
+    set_version(3);
     let expected = StoreError::TooNew {
         path: path.clone(),
-        found: 2,
-        known: 1,
+        found: 3,
+        known: 2,
     };
     assert_eq!(start(&path).await, Err(expected));
-    set_version(1);
+    set_version(2);
     assert_eq!(start(&path).await, Ok(snapshot));
 }
 
@@ -157,7 +157,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 async fn a_database_without_its_tables_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pilotlight.db");
-    for table in ["records", "changes"] {
+    for table in ["records", "changes", "role"] {
         let _ = fs::remove_file(&path);
         sound(&path).await;
         Connection::open(&path)

@@ -46,6 +46,29 @@ async fn what_is_created_is_there_when_opened_again() {
 }
 
 #[tokio::test]
+async fn a_database_of_the_first_schema_is_brought_up_to_date() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("pilotlight.db");
+    let store = SqliteStore::create(&path, &put("a", "1")).unwrap();
+    let before = store.scan("").await.unwrap();
+    store.close().await;
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "DROP TABLE role; ALTER TABLE changes DROP COLUMN written; PRAGMA user_version = 1",
+        )
+        .unwrap();
+    for _ in 0..2 {
+        let store = SqliteStore::open(&path).unwrap();
+        store.check().await.unwrap();
+        assert_eq!(store.scan("").await.unwrap(), before);
+        let mut watch = store.watch(Revision(0)).await.unwrap();
+        assert_eq!(watch.next().await.unwrap().revision, Revision(1));
+        store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn dropping_a_store_finishes_what_was_submitted() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("pilotlight.db");

@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::failure::{failure, io_failure};
 use super::records::{self, Verdict};
+use super::role::Role;
 use super::schema;
 use crate::StoreError;
 
@@ -36,7 +37,7 @@ fn header(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Makes a new database that holds what `first` writes.
-pub(super) fn create(path: &Path, first: &Transaction) -> Result<(), StoreError> {
+pub(super) fn create(path: &Path, role: Role, first: &Transaction) -> Result<(), StoreError> {
     if exists(path)? {
         return Err(StoreError::AlreadyExists {
             path: path.to_owned(),
@@ -45,13 +46,14 @@ pub(super) fn create(path: &Path, first: &Transaction) -> Result<(), StoreError>
     refuse_orphaned_log(path)?;
     let draft = beside(path, DRAFT);
     let made = write_draft(&draft, |connection| {
-        build(connection, first).map_err(|error| failure("write", &draft, &error))?
+        build(connection, role, first).map_err(|error| failure("write", &draft, &error))?
     });
     finish(made, &draft, path)
 }
 
 fn build(
     connection: &mut Connection,
+    role: Role,
     first: &Transaction,
 ) -> rusqlite::Result<Result<(), StoreError>> {
     schema::lay_out(connection)?;
@@ -59,13 +61,14 @@ fn build(
     if let Verdict::Refused(error) = records::apply(&transaction, first, Revision(1))? {
         return Ok(Err(error));
     }
+    role.write(&transaction)?;
     transaction.commit()?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     Ok(Ok(()))
 }
 
 /// Opens the database at `path` for writing, if it is one of ours and sound.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open(path: &Path) -> Result<(Connection, Role), StoreError> {
     let damaged = |what: &str| StoreError::Damaged {
         path: path.to_owned(),
         what: what.to_owned(),
@@ -95,7 +98,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     }
     let failed = |error: rusqlite::Error| failure("open", path, &error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
     let number = |pragma: &str| -> Result<i32, StoreError> {
         connection
             .pragma_query_value(None, pragma, |row| row.get(0))
@@ -117,7 +120,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         });
     }
     schema::make_durable(&connection).map_err(failed)?;
-    Ok(connection)
+    if version < schema::VERSION {
+        schema::upgrade(&mut connection).map_err(failed)?;
+    }
+    let role = Role::read(&connection).map_err(failed)?;
+    Ok((connection, role))
 }
 
 /// Checks the structure of every page of the open database; what is stored in them is proved by the checksums as it is

@@ -55,7 +55,12 @@ pub(super) fn apply(
             None => delete(connection, key)?,
         };
         if changed {
-            log::append(connection, key, value.as_ref(), revision)?;
+            let change = Change {
+                key: key.clone(),
+                value: value.clone(),
+                revision,
+            };
+            log::append(connection, &change, revision)?;
             verdict = Verdict::Changed;
         }
     }
@@ -96,7 +101,7 @@ fn revision_of(connection: &Connection, key: &Key) -> rusqlite::Result<Option<Re
         .optional()
 }
 
-fn put(
+pub(super) fn put(
     connection: &Connection,
     key: &Key,
     value: &Bytes,
@@ -116,7 +121,7 @@ fn put(
 }
 
 /// Deletes `key`; whether it was there.
-fn delete(connection: &Connection, key: &Key) -> rusqlite::Result<bool> {
+pub(super) fn delete(connection: &Connection, key: &Key) -> rusqlite::Result<bool> {
     let rows = connection
         .prepare_cached("DELETE FROM records WHERE key = ?")?
         .execute([key.as_str()])?;

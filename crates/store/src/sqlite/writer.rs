@@ -8,15 +8,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use model::{Revision, Transaction};
+use model::{Revision, Transaction, Uid};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::failure::{failure, io_failure};
 use super::lock::Lock;
 use super::records::{self, Verdict};
-use super::{log, schema};
-use crate::StoreError;
+use super::role::Role;
+use super::{log, replica, schema};
+use crate::{Batch, Snapshot, StoreError};
 
 /// Transactions made durable by one fsync at most. Those who commit wait while as many are queued.
 const GROUP: usize = 256;
@@ -31,6 +32,12 @@ pub(super) enum Work {
     Commit(Transaction),
     /// To prove that it can write.
     Probe,
+    /// To take over those of the batches that are new. For a replica only.
+    TakeOver(Vec<Batch>),
+    /// To become the replica of a cluster as it stands. For a replica only.
+    Become(Snapshot, Uid),
+    /// To take on a role.
+    Play(Role),
 }
 
 /// Work, and where its answer goes.
@@ -57,6 +64,7 @@ impl Writer {
     /// store, kept up to date.
     pub(super) fn start(
         connection: Connection,
+        role: Role,
         lock: Lock,
         path: &Path,
     ) -> Result<(Self, watch::Receiver<Revision>), StoreError> {
@@ -66,6 +74,7 @@ impl Writer {
         let thread = WriterThread {
             connection,
             path: path.to_owned(),
+            role,
             waiting,
             head,
             last_write: None,
@@ -124,6 +133,8 @@ impl Drop for Writer {
 struct WriterThread {
     connection: Connection,
     path: PathBuf,
+    /// As it stands in the database.
+    role: Role,
     waiting: mpsc::Receiver<Request>,
     head: watch::Sender<Revision>,
     /// When something was last made durable, unless a failure came after it.
@@ -179,36 +190,25 @@ impl WriterThread {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let before = log::head(&transaction)?;
-        let mut head = before;
-        let mut probed = false;
-        let mut answers = Vec::with_capacity(group.len());
-        for request in group {
-            answers.push(match &request.work {
-                Work::Commit(change) => {
-                    let next = Revision(head.0 + 1);
-                    match records::apply(&transaction, change, next)? {
-                        Verdict::Changed => {
-                            head = next;
-                            Ok(head)
-                        }
-                        Verdict::Unchanged => Ok(head),
-                        Verdict::Refused(error) => Err(error),
-                    }
-                }
-                Work::Probe => {
-                    let recent = self.last_write.is_some_and(|at| at.elapsed() < RECENT);
-                    if !recent && !probed {
-                        // Writes a page of the file without changing it.
-                        transaction.pragma_update(None, "user_version", schema::VERSION)?;
-                        probed = true;
-                    }
-                    Ok(head)
-                }
-            });
-        }
+        let recent = self.last_write.is_some_and(|at| at.elapsed() < RECENT);
+        let mut draft = Draft {
+            transaction: &transaction,
+            path: &self.path,
+            role: self.role,
+            head: before,
+            wrote: recent,
+        };
+        let answers = group
+            .iter()
+            .map(|request| draft.carry_out(&request.work))
+            .collect::<rusqlite::Result<_>>()?;
+        let Draft {
+            role, head, wrote, ..
+        } = draft;
         log::trim(&transaction, head)?;
         transaction.commit()?;
-        if probed || head > before {
+        self.role = role;
+        if head > before || wrote && !recent {
             self.last_write = Some(Instant::now());
         }
         if head > before {
@@ -218,12 +218,99 @@ impl WriterThread {
     }
 }
 
+/// A group that is being carried out, and not durable yet.
+struct Draft<'a> {
+    transaction: &'a Connection,
+    path: &'a Path,
+    role: Role,
+    head: Revision,
+    /// Whether something was written just now or lately.
+    wrote: bool,
+}
+
+impl Draft<'_> {
+    fn carry_out(&mut self, work: &Work) -> rusqlite::Result<Result<Revision, StoreError>> {
+        match work {
+            Work::Commit(_) if self.role.is_replica() => {
+                return Ok(Err(StoreError::Replica {
+                    path: self.path.to_owned(),
+                }));
+            }
+            Work::TakeOver(_) | Work::Become(..) if !self.role.is_replica() => {
+                return Ok(Err(StoreError::NotAReplica {
+                    path: self.path.to_owned(),
+                }));
+            }
+            Work::Commit(change) => {
+                let next = Revision(self.head.0 + 1);
+                match records::apply(self.transaction, change, next)? {
+                    Verdict::Changed => self.head = next,
+                    Verdict::Unchanged => {}
+                    Verdict::Refused(error) => return Ok(Err(error)),
+                }
+            }
+            Work::Probe => {
+                if !self.wrote {
+                    // Writes a page of the file without changing it.
+                    self.transaction
+                        .pragma_update(None, "user_version", schema::VERSION)?;
+                }
+                self.wrote = true;
+            }
+            Work::TakeOver(batches) => {
+                for batch in batches {
+                    self.take_over(batch)?;
+                }
+            }
+            Work::Become(snapshot, cluster) => {
+                let difference = replica::difference(self.transaction, snapshot)?;
+                if !difference.changes.is_empty() {
+                    if difference.revision <= self.head {
+                        return Ok(Err(self.differs_at(difference.revision)));
+                    }
+                    self.take_over(&difference)?;
+                }
+                self.play(Role::Replica(*cluster))?;
+            }
+            Work::Play(role) => self.play(*role)?,
+        }
+        Ok(Ok(self.head))
+    }
+
+    fn take_over(&mut self, batch: &Batch) -> rusqlite::Result<()> {
+        if batch.revision > self.head {
+            replica::take_over(self.transaction, batch)?;
+            self.head = batch.revision;
+        }
+        Ok(())
+    }
+
+    fn play(&mut self, role: Role) -> rusqlite::Result<()> {
+        if role != self.role {
+            role.write(self.transaction)?;
+            self.role = role;
+        }
+        Ok(())
+    }
+
+    fn differs_at(&self, revision: Revision) -> StoreError {
+        StoreError::Damaged {
+            path: self.path.to_owned(),
+            what: format!(
+                "it is not what etcd has, though no older (it is at {}, etcd at {revision})",
+                self.head
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use model::Key;
+    use model::{Change, Key};
 
     use super::*;
+    use crate::Record;
 
     /// A thread not started, on a database that can grow by `pages` pages, and the means to ask it.
     fn thread(directory: &Path, pages: i64) -> WriterThread {
@@ -235,6 +322,7 @@ mod tests {
         let thread = WriterThread {
             connection,
             path: directory.join("db"),
+            role: Role::Whole,
             waiting: mpsc::channel(1).1,
             head: watch::Sender::new(Revision(0)),
             last_write: None,
@@ -317,5 +405,109 @@ mod tests {
             serve(&mut thread, [commit("large", 1 << 20)]),
             [Ok(Revision(3))]
         );
+    }
+
+    fn change(name: &str, revision: u64) -> Change {
+        Change {
+            key: Key::new(name),
+            value: Some("value".into()),
+            revision: Revision(revision),
+        }
+    }
+
+    fn batch(revision: u64) -> Batch {
+        Batch {
+            revision: Revision(revision),
+            changes: vec![change("a", revision)],
+        }
+    }
+
+    fn replica(directory: &Path) -> WriterThread {
+        let mut thread = thread(directory, 100);
+        assert_eq!(
+            serve(&mut thread, [Work::Play(Role::EmptyReplica)]),
+            [Ok(Revision(0))]
+        );
+        thread
+    }
+
+    #[test]
+    fn a_replica_takes_over_what_is_new_and_makes_nothing_itself() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut thread = replica(directory.path());
+        let told = thread.head.subscribe();
+        let group = [
+            Work::TakeOver(vec![batch(4), batch(9)]),
+            Work::TakeOver(vec![batch(4), batch(9), batch(10)]),
+            commit("b", 1),
+        ];
+        let answers = serve(&mut thread, group);
+        assert_eq!(answers[..2], [Ok(Revision(9)), Ok(Revision(10))]);
+        let path = thread.path.clone();
+        assert_eq!(answers[2], Err(StoreError::Replica { path }));
+        assert_eq!(*told.borrow(), Revision(10));
+        let logged = log::page(&thread.connection, Revision(3)).unwrap().unwrap();
+        assert_eq!(logged, [batch(4), batch(9), batch(10)]);
+    }
+
+    #[test]
+    fn only_a_replica_takes_anything_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut thread = thread(directory.path(), 100);
+        let path = thread.path.clone();
+        let refused = Err(StoreError::NotAReplica { path });
+        assert_eq!(
+            serve(&mut thread, [Work::TakeOver(vec![batch(1)])]),
+            [refused]
+        );
+    }
+
+    #[test]
+    fn a_replica_becomes_a_snapshot_by_one_batch() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut thread = replica(directory.path());
+        serve(&mut thread, [Work::TakeOver(vec![batch(4)])]);
+        let snapshot = Snapshot {
+            records: ["b", "c"].map(|name| record(name, 6)).into(),
+            revision: Revision(8),
+        };
+        let cluster = Uid::from_bytes([7; 16]);
+        let again = || Work::Become(snapshot.clone(), cluster);
+        let answers = serve(&mut thread, [again(), again()]);
+        assert_eq!(answers, [Ok(Revision(8)), Ok(Revision(8))]);
+        assert_eq!(records::scan(&thread.connection, "").unwrap(), snapshot);
+        assert_eq!(
+            Role::read(&thread.connection).unwrap(),
+            Role::Replica(cluster)
+        );
+        let deleted = Change {
+            value: None,
+            ..change("a", 8)
+        };
+        let expected = Batch {
+            revision: Revision(8),
+            changes: vec![deleted, change("b", 6), change("c", 6)],
+        };
+        let logged = log::page(&thread.connection, Revision(4)).unwrap().unwrap();
+        assert_eq!(logged, [expected]);
+
+        let other = Snapshot {
+            records: vec![record("d", 7)],
+            revision: Revision(8),
+        };
+        let refused = serve(&mut thread, [Work::Become(other, cluster)]).remove(0);
+        assert!(
+            matches!(refused, Err(StoreError::Damaged { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(records::scan(&thread.connection, "").unwrap(), snapshot);
+    }
+
+    fn record(name: &str, revision: u64) -> Record {
+        Record {
+            key: Key::new(name),
+            value: "value".into(),
+            revision: Revision(revision),
+        }
     }
 }
