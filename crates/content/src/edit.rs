@@ -1,11 +1,14 @@
-//! Storing and deleting boot files on behalf of administrators.
+//! Storing and deleting boot files, on behalf of administrators and of other heads.
 
 use std::io::{self, Read, Write as _};
 use std::sync::PoisonError;
 
 use crate::digest::Hasher;
 use crate::temporary::Temporary;
-use crate::{BootFiles, ContentError, FileEntry, FileName, MAX_BOOT_FILE, Sha256Digest};
+use crate::{
+    BootFiles, ContentError, FileEntry, FileName, FileState, MAX_BOOT_FILE, PartialFile,
+    Sha256Digest,
+};
 
 /// What must be true of the present file for a change to happen (RFC 9110 section 13.1).
 #[derive(Clone, Copy)]
@@ -67,6 +70,46 @@ impl BootFiles {
         self.root.delete(name)?;
         self.root.remove_emptied_directories(name);
         Ok(())
+    }
+
+    /// Gives a file that another head has the name `name`, if that is in the state `expected` here: the state it is in
+    /// then. The file is whole and synced.
+    ///
+    /// # Errors
+    /// [`ContentError::Changing`] when it is in another state; something else than a file is in the way.
+    pub fn place(
+        &self,
+        name: &FileName,
+        file: PartialFile,
+        expected: Option<FileState>,
+    ) -> Result<FileState, ContentError> {
+        let _alone = self.edits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.root.without_links().place(name, file, expected)
+    }
+
+    /// Sets permission bits and time of the file `name`, if it is in the state `expected`: the state it is in then.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn set_metadata(
+        &self,
+        name: &FileName,
+        expected: FileState,
+        mode: u32,
+        mtime: i64,
+    ) -> Result<FileState, ContentError> {
+        let _alone = self.edits.lock().unwrap_or_else(PoisonError::into_inner);
+        let root = self.root.without_links();
+        root.set_metadata(name, expected, mode, mtime)
+    }
+
+    /// Deletes the file `name`, if it is in the state `expected`, and the directories that are empty then.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn remove(&self, name: &FileName, expected: FileState) -> Result<(), ContentError> {
+        let _alone = self.edits.lock().unwrap_or_else(PoisonError::into_inner);
+        self.root.without_links().remove(name, expected)
     }
 
     fn store(

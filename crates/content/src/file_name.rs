@@ -151,7 +151,11 @@ pub enum FileNameFault {
     #[error("it has a backslash")]
     Backslash,
     /// A name kept for uploads that are not complete.
-    #[error("names that begin with `{}` are kept for uploads", temporary::PREFIX)]
+    #[error(
+        "names that begin with `{}` or `{}` are kept for files that are not whole yet",
+        temporary::UPLOAD,
+        temporary::PARTIAL
+    )]
     Temporary,
 }
 

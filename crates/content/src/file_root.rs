@@ -62,6 +62,15 @@ impl FileRoot {
         })
     }
 
+    /// The same directory, but no symbolic link in it is followed: a file has one name.
+    #[must_use]
+    pub fn without_links(&self) -> Self {
+        Self {
+            beneath: Beneath::NoFollow,
+            ..self.clone()
+        }
+    }
+
     /// The absolute path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -118,7 +127,11 @@ impl FileRoot {
         }
     }
 
-    fn open_beneath(&self, name: &FileName, flags: OFlags) -> Result<File, ContentError> {
+    pub(crate) fn open_beneath(
+        &self,
+        name: &FileName,
+        flags: OFlags,
+    ) -> Result<File, ContentError> {
         let top = self.top().map_err(|error| self.unusable(error))?;
         let opened = self.beneath.open(top.as_fd(), name.as_str(), flags);
         opened
@@ -148,6 +161,12 @@ impl FileRoot {
             path: self.path.clone(),
             source: error.into(),
         }
+    }
+
+    /// Names what the kernel's `source` means for a file that was to be stored as `name`.
+    #[must_use]
+    pub fn not_stored(&self, name: &FileName, source: io::Error) -> ContentError {
+        self.failed("store", name, source)
     }
 
     /// Names what the kernel's `source` means for the file `name`.

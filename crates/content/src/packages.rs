@@ -30,12 +30,12 @@ mod keeper;
 mod listing;
 mod look;
 mod package_file;
+mod placing;
 mod reading;
 mod repository;
 mod storing;
 mod until_closing;
 mod wanted;
-mod watch;
 mod write_back;
 
 pub use entry::{Conversion, Entry, Fault, Package};
@@ -52,7 +52,7 @@ use keeper::Keeper;
 use storing::{Received, hand_over};
 use wanted::Tar;
 
-use crate::{ContentError, FileRoot, OpenFile, Sha256Digest};
+use crate::{ContentError, FileRoot, FileState, OpenFile, PartialFile, Sha256Digest};
 
 /// How long one who asks waits for a file that was just written to, or for the first reading of all files.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -346,6 +346,48 @@ impl Packages {
             .tasks
             .spawn_blocking(move || index.delete(&file, condition));
         deleting.await.map_err(|_| PackagesError::Closing)?
+    }
+
+    /// Gives a file that another head has the name of `package`, if that is in the state `expected` here, and lists it at
+    /// once: the state it is in then. The file is whole and synced, and `sha256` its digest. Blocks.
+    ///
+    /// # Errors
+    /// [`ContentError::Changing`] when it is in another state; something else than a file is in the way.
+    pub fn place(
+        &self,
+        package: &PackageFile,
+        file: PartialFile,
+        sha256: Sha256Digest,
+        expected: Option<FileState>,
+    ) -> Result<FileState, ContentError> {
+        self.index.place(package, file, sha256, expected)
+    }
+
+    /// Sets permission bits and time of the file of `package`, if it is in the state `expected`: the state it is in
+    /// then. Blocks.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn set_metadata(
+        &self,
+        package: &PackageFile,
+        expected: FileState,
+        mode: u32,
+        mtime: i64,
+    ) -> Result<FileState, ContentError> {
+        self.index.set_metadata(package, expected, mode, mtime)
+    }
+
+    /// Deletes the file of `package`, if it is in the state `expected`, and the directories that are empty then. Blocks.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn remove_replica(
+        &self,
+        package: &PackageFile,
+        expected: FileState,
+    ) -> Result<(), ContentError> {
+        self.index.remove_replica(package, expected)
     }
 
     /// Ends all tasks and waits until they have ended.

@@ -8,7 +8,6 @@
 
 mod body;
 mod conditional;
-mod file_body;
 mod range;
 mod validator;
 
@@ -20,9 +19,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde::Serialize;
 
+pub use content::FileBody;
+
 pub use self::body::Body;
 pub use self::conditional::{Verdict, preconditions};
-pub use self::file_body::FileBody;
 pub use self::validator::{ETag, LastModified};
 
 use self::range::Selection;
@@ -102,6 +102,12 @@ pub fn text(status: StatusCode, line: &str) -> Response<Body> {
     let mut line = line.replace(char::is_control, " ");
     line.push('\n');
     bare(status, ContentType::TEXT, Body::from(line))
+}
+
+/// Bytes that were made for this one answer.
+#[must_use]
+pub fn binary(body: Body) -> Response<Body> {
+    bare(StatusCode::OK, ContentType::BINARY, body)
 }
 
 /// A JSON document. One that cannot be written (a fault of ours) becomes a 500 and a line in the log.

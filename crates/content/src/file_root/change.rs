@@ -17,10 +17,30 @@ impl FileRoot {
     /// # Errors
     /// A full disk, or a file where a directory must be.
     pub(crate) fn create_temporary(&self, name: &FileName) -> Result<Temporary, ContentError> {
+        self.with_directory(name, Temporary::create)
+    }
+
+    /// The same, but one that is there already is opened, and it is kept. `key` tells it from others.
+    ///
+    /// # Errors
+    /// As above, and [`ContentError::Changing`] when somebody writes to it already.
+    pub(crate) fn open_partial(
+        &self,
+        name: &FileName,
+        key: &str,
+    ) -> Result<Temporary, ContentError> {
+        self.with_directory(name, |directory| Temporary::partial(directory, key))
+    }
+
+    fn with_directory(
+        &self,
+        name: &FileName,
+        create: impl Fn(OwnedFd) -> Result<Temporary, Errno>,
+    ) -> Result<Temporary, ContentError> {
         let mut tries = 0;
         loop {
             let directory = self.make_directories(name)?;
-            match Temporary::create(directory) {
+            match create(directory) {
                 // Whoever deleted the last file of the directory took it along.
                 Err(Errno::NOENT) if tries < TRIES => tries += 1,
                 created => {

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use package::{Identity, Kind};
 use serde::{Deserialize, Serialize};
 
 use super::{Entry, Fault, Listing, Package, PackageFile};
 use crate::digest::Hasher;
+use crate::file_state::nanoseconds;
 use crate::{FileId, FileName, Sha256Digest};
 
 /// Who wrote the file: another version may see other faults in the same package.
@@ -156,14 +156,6 @@ impl State {
     }
 }
 
-fn nanoseconds(time: SystemTime) -> i64 {
-    let count = |duration: std::time::Duration| i64::try_from(duration.as_nanos());
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => count(after).unwrap_or(i64::MAX),
-        Err(before) => count(before.duration()).map_or(i64::MIN, |before| -before),
-    }
-}
-
 impl Content {
     /// `None` for what no package says.
     fn decode(self) -> Option<Result<Package, Fault>> {
@@ -245,7 +237,7 @@ impl Write for Digesting {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use std::sync::Arc;
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
 

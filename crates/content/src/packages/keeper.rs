@@ -11,7 +11,7 @@ use super::Listing;
 use super::cache::{Cache, Remembered};
 use super::index::Index;
 use super::look::look;
-use super::watch::Watch;
+use crate::Watch;
 
 /// How often the directories are looked at, whatever the kernel tells of them: it knows nothing of what others write
 /// on a network file system.
@@ -35,7 +35,10 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(index: Arc<Index>, cache: Cache, closing: CancellationToken) -> Self {
-        let watch = Watch::new(Arc::clone(&index)).inspect_err(|error| {
+        let changed = Arc::clone(&index);
+        // What changed does not matter: all of it is looked at.
+        let watch = Watch::new("packages", move |_| changed.look_wanted.notify_one());
+        let watch = watch.inspect_err(|error| {
             tracing::warn!(%error, "new packages are noticed late: the directories cannot be watched");
         });
         Self {

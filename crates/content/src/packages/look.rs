@@ -14,11 +14,10 @@ use super::cache::Remembered;
 use super::directories::KINDS;
 use super::index::{Arriving, Index, lock};
 use super::reading::read;
-use super::watch::Watch;
 use super::{Entry, PackageFile};
 use crate::reading::{SETTLING, is_settled};
 use crate::walk::walk;
-use crate::{ContentError, FileName};
+use crate::{ContentError, FileName, Watch};
 
 /// How many packages are read at once.
 const READERS: usize = 2;

@@ -1,11 +1,11 @@
 //! Uploads and deletions.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use bytes::Bytes;
 use content::packages::{PackagesError, Stored};
-use content::{ContentError, Sha256Digest};
+use content::{ContentError, PartialFile, Sha256Digest};
 use futures_util::stream;
 use package::Kind;
 
@@ -152,5 +152,51 @@ async fn conditions_guard_uploads_and_deletions() {
     assert_eq!(refused(error), Some(Sha256Digest::of(&two)));
     let opened = site.get(Kind::Tar, "guarded").await.unwrap();
     assert_eq!(read(&opened), two);
+    site.packages.close().await;
+}
+
+#[tokio::test]
+async fn what_another_head_had_is_listed_with_its_file() {
+    if !can_build() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let site = Site::open(home.path()).await;
+    let rpm = file("rpm/sub/one-1-1.rpm");
+    let arrived = |bytes: &[u8]| {
+        let root = site.packages.root(Kind::Rpm);
+        let partial = PartialFile::open(root, rpm.name(), Sha256Digest::of(bytes)).unwrap();
+        (&mut partial.file()).write_all(bytes).unwrap();
+        partial
+    };
+    let listed = || site.packages.list().get(&rpm).cloned().unwrap();
+    let one = Rpm::new("one", "1-1").build().bytes();
+    let sha256 = Sha256Digest::of(&one);
+    let placed = site
+        .packages
+        .place(&rpm, arrived(&one), sha256, None)
+        .unwrap();
+    assert_eq!(listed().package().unwrap().sha256, sha256);
+    assert_eq!(read(&site.get(Kind::Rpm, "one").await.unwrap()), one);
+
+    // Another time is another state of the file, of the same package.
+    let set = site
+        .packages
+        .set_metadata(&rpm, placed, 0o600, 1_000_000_000);
+    let set = set.unwrap();
+    assert_eq!(listed().file_id, set.id);
+    assert_eq!(listed().package().unwrap().sha256, sha256);
+
+    let half = &one[..one.len() / 2];
+    let sha256 = Sha256Digest::of(half);
+    let placed = site
+        .packages
+        .place(&rpm, arrived(half), sha256, Some(set))
+        .unwrap();
+    assert!(listed().fault().is_some());
+    assert_eq!(listed().sha256(), Some(sha256));
+    site.packages.remove_replica(&rpm, placed).unwrap();
+    assert_eq!(site.packages.list().entries().count(), 0);
+    assert!(names(&site.rpms()).is_empty());
     site.packages.close().await;
 }

@@ -7,9 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use content::FileBody;
 use http_body::{Frame, SizeHint};
-
-use super::FileBody;
 
 /// The bytes of a reply. Its length is always known, so nothing is ever sent chunked.
 #[derive(Debug)]

@@ -4,11 +4,13 @@ use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use content::OpenFile;
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::JoinHandle;
+
+use crate::OpenFile;
 
 /// How many bytes are read at once, and so wait in memory for each download. With fewer, a download costs more time;
 /// with more, it gains none.
@@ -48,12 +50,20 @@ impl FileBody {
     }
 
     /// How many bytes are still to be sent.
-    pub(super) fn len(&self) -> u64 {
+    #[must_use]
+    pub fn len(&self) -> u64 {
         self.left.end - self.left.start
     }
 
+    /// Whether there is nothing to send any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
     /// The part of this that lies in `range`.
-    pub(super) fn slice(self, range: Range<u64>) -> Self {
+    #[must_use]
+    pub fn slice(self, range: Range<u64>) -> Self {
         let position = |at: u64| self.left.start.saturating_add(at).min(self.left.end);
         let (start, end) = (position(range.start), position(range.end));
         Self {
@@ -63,10 +73,7 @@ impl FileBody {
     }
 
     /// The next bytes, at least one; `None` after the last. Only in a Tokio runtime.
-    pub(super) fn poll_chunk(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Bytes>>> {
+    pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.left.is_empty() {
             return Poll::Ready(None);
         }
@@ -127,6 +134,28 @@ impl FileBody {
     }
 }
 
+impl Body for FileBody {
+    type Data = Bytes;
+    /// The file cannot be read, or changed since its length was promised.
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let chunk = ready!(self.get_mut().poll_chunk(context));
+        Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.len())
+    }
+}
+
 /// Memory that begins where a page does. Where the system's allocator puts large memory instead, 16 bytes further on,
 /// processors by AMD take twice the time to copy what they read from a file to it.
 fn page_aligned(length: usize) -> BytesMut {
@@ -157,7 +186,6 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::reply::Body;
 
     const LENGTH: usize = 2 * CHUNK as usize + 1000;
 
@@ -176,11 +204,11 @@ mod tests {
         (home, path)
     }
 
-    fn body(path: &std::path::Path, try_cache: bool) -> Body {
-        Body::File(FileBody {
+    fn body(path: &std::path::Path, try_cache: bool) -> FileBody {
+        FileBody {
             try_cache,
             ..FileBody::new(OpenFile::open(path).unwrap())
-        })
+        }
     }
 
     #[tokio::test]
@@ -194,8 +222,8 @@ mod tests {
                 assert!(!chunk.is_empty() && chunk.len() as u64 <= CHUNK);
                 sent.extend_from_slice(&chunk);
                 let left = (LENGTH - sent.len()) as u64;
-                assert_eq!(http_body::Body::size_hint(&body).exact(), Some(left));
-                assert_eq!(http_body::Body::is_end_stream(&body), left == 0);
+                assert_eq!(body.size_hint().exact(), Some(left));
+                assert_eq!(body.is_end_stream(), left == 0);
             }
             assert!(sent == bytes(), "try_cache: {try_cache}");
         }
