@@ -1,0 +1,219 @@
+//! [`Landing`]: a file that arrives: written and hashed by two threads while the next bytes are on their way.
+
+use std::fs::{File, FileTimes};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use content::PartialFile;
+use model::{FileContent, Sha256Digest};
+use rustix::fs::FallocateFlags;
+use rustix::io::{Errno, pwritev};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// How many bytes are written and hashed at once.
+pub(super) const PIECE: usize = 256 * 1024;
+/// How many pieces may wait for the disk or the processor.
+const QUEUE: usize = 8;
+/// A file of this size or more has its place on disk reserved, and is written back while it arrives.
+const LARGE: u64 = 16 << 20;
+
+/// A file that arrives.
+pub(super) struct Landing {
+    partial: Arc<PartialFile>,
+    received: u64,
+    gathered: Vec<Bytes>,
+    gathered_size: usize,
+    writer: mpsc::Sender<Piece>,
+    hasher: mpsc::Sender<Piece>,
+    writing: JoinHandle<io::Result<()>>,
+    hashing: JoinHandle<io::Result<Sha256Digest>>,
+}
+
+/// What is next for the threads. If there is none and no end, the rest is to arrive another time.
+#[derive(Clone)]
+enum Piece {
+    Bytes(Arc<[Bytes]>),
+    End,
+}
+
+impl Landing {
+    /// Goes on with what there is of the file.
+    pub(super) async fn begin(partial: PartialFile, content: FileContent) -> io::Result<Self> {
+        let partial = Arc::new(partial);
+        let file = Arc::clone(&partial);
+        let begin = move || begin(file.file(), &content);
+        let received = spawn_blocking(begin).await??;
+        let (writer, to_write) = mpsc::channel(QUEUE);
+        let (hasher, to_hash) = mpsc::channel(QUEUE);
+        let (written, hashed) = (Arc::clone(&partial), Arc::clone(&partial));
+        Ok(Self {
+            partial,
+            received,
+            gathered: Vec::new(),
+            gathered_size: 0,
+            writer,
+            hasher,
+            writing: spawn_blocking(move || write(written.file(), received, to_write, &content)),
+            hashing: spawn_blocking(move || hash(hashed.file(), received, to_hash)),
+        })
+    }
+
+    /// How many bytes are there or on their way to the disk.
+    pub(super) fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// Takes the next bytes. Waits while the disk or the processor is behind.
+    ///
+    /// # Errors
+    /// The disk does not take what came before.
+    pub(super) async fn take(&mut self, bytes: Bytes) -> io::Result<()> {
+        self.received += bytes.len() as u64;
+        self.gathered_size += bytes.len();
+        self.gathered.push(bytes);
+        if self.gathered_size >= PIECE {
+            self.pass_on().await?;
+        }
+        Ok(())
+    }
+
+    /// Verifies what arrived and makes it durable.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub(super) async fn finish(mut self) -> io::Result<(PartialFile, Sha256Digest)> {
+        self.pass_on().await?;
+        // One that ended before has failed, and says why.
+        let _ = self.writer.send(Piece::End).await;
+        let _ = self.hasher.send(Piece::End).await;
+        self.end().await
+    }
+
+    /// Stops; what the threads have got stays for another time. The rest may have a gap, if taking it was given up.
+    pub(super) async fn stop(self) -> io::Result<PartialFile> {
+        self.end().await.map(|(partial, _)| partial)
+    }
+
+    async fn end(self) -> io::Result<(PartialFile, Sha256Digest)> {
+        drop((self.writer, self.hasher));
+        let (written, hashed) = tokio::join!(self.writing, self.hashing);
+        written??;
+        let sha256 = hashed??;
+        let partial = Arc::into_inner(self.partial);
+        // The threads have ended, and with them their shares of the file.
+        let partial = partial.ok_or_else(|| io::Error::other("the file is in use still"))?;
+        Ok((partial, sha256))
+    }
+
+    async fn pass_on(&mut self) -> io::Result<()> {
+        let piece = Piece::Bytes(std::mem::take(&mut self.gathered).into());
+        self.gathered_size = 0;
+        let hashed = self.hasher.send(piece.clone()).await;
+        let written = self.writer.send(piece).await;
+        if hashed.is_ok() && written.is_ok() {
+            return Ok(());
+        }
+        // It has failed, and says why.
+        let ended = if written.is_err() {
+            (&mut self.writing).await?
+        } else {
+            (&mut self.hashing).await?.map(drop)
+        };
+        ended.and_then(|()| Err(io::Error::other("storing ended early")))
+    }
+}
+
+/// Reserves the room that the file needs: how many bytes of it are there.
+fn begin(file: &File, content: &FileContent) -> io::Result<u64> {
+    let size = file.metadata()?.len();
+    if size > content.size {
+        // Not ours, or damaged: nothing of it is to be trusted.
+        file.set_len(0)?;
+        return Ok(0);
+    }
+    if content.size >= LARGE {
+        let flags = FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(file, flags, 0, content.size) {
+            // Where there is no such call, the writer will find out.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(size)
+}
+
+fn write(
+    file: &File,
+    mut at: u64,
+    mut pieces: mpsc::Receiver<Piece>,
+    content: &FileContent,
+) -> io::Result<()> {
+    while let Some(piece) = pieces.blocking_recv() {
+        match piece {
+            Piece::Bytes(bytes) => at += write_at(file, at, &bytes)?,
+            Piece::End => {
+                file.set_permissions(std::fs::Permissions::from_mode(content.mode & 0o7777))?;
+                file.set_times(FileTimes::new().set_modified(time(content.mtime)))?;
+                return file.sync_all();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of `bytes` at the position `at`: how many.
+fn write_at(file: &File, at: u64, bytes: &[Bytes]) -> io::Result<u64> {
+    let mut slices: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+    let mut left = &mut slices[..];
+    let mut written = 0;
+    while !left.is_empty() {
+        match pwritev(file, left, at + written) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => {
+                written += count as u64;
+                IoSlice::advance_slices(&mut left, count);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(written)
+}
+
+/// The digest of what is on disk already and of the pieces that follow.
+fn hash(file: &File, on_disk: u64, mut pieces: mpsc::Receiver<Piece>) -> io::Result<Sha256Digest> {
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; if on_disk > 0 { PIECE } else { 0 }];
+    let mut at = 0;
+    while at < on_disk && !pieces.is_closed() {
+        let length = buffer
+            .len()
+            .min(usize::try_from(on_disk - at).unwrap_or(usize::MAX));
+        file.read_exact_at(&mut buffer[..length], at)?;
+        sha256.update(&buffer[..length]);
+        at += length as u64;
+    }
+    drop(buffer);
+    while let Some(Piece::Bytes(bytes)) = pieces.blocking_recv() {
+        for bytes in bytes.iter() {
+            sha256.update(bytes);
+        }
+    }
+    Ok(Sha256Digest::from(<[u8; 32]>::from(sha256.finalize())))
+}
+
+/// The time so many nanoseconds after 1970, or before it.
+fn time(nanoseconds: i64) -> SystemTime {
+    let distance = Duration::from_nanos(nanoseconds.unsigned_abs());
+    let time = if nanoseconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    };
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
