@@ -36,11 +36,13 @@ pub(crate) fn contents<'a>(version: &'a str, agent: &'a str) -> Contents<'a> {
         name: "pilotlight-node",
         version,
         release: "1",
+        architecture: None,
         summary: "Agent of the nodes of a Pilotlight cluster",
         description: DESCRIPTION,
         license: "Apache-2.0",
         maintainer: "Pilotlight <root@localhost>",
         modified: MODIFIED,
+        recommends: &[],
         members: vec![
             directory("/etc/pilotlight"),
             file("/etc/pilotlight/node.conf", 0o644, CONFIGURATION, true),

@@ -8,14 +8,16 @@ mod rpm;
 mod scriptlets;
 mod tar;
 
-use std::{io, path::Path};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 pub use scriptlets::Scriptlets;
 
-use crate::{Kind, PackageName, PackageNameError};
+use crate::{Architecture, Kind, PackageName, PackageNameError};
 
-/// What is to be a package for every architecture. Texts are those of the package's header; a version and a release
-/// hold no `-`.
+/// What is to be a package. Texts are those of the package's header; a version and a release hold no `-`.
 #[derive(Clone, Debug)]
 pub struct Contents<'a> {
     /// Its name.
@@ -24,6 +26,8 @@ pub struct Contents<'a> {
     pub version: &'a str,
     /// Which packaging of that version.
     pub release: &'a str,
+    /// What it runs on, unless that is anything.
+    pub architecture: Option<Architecture>,
     /// One line that says what it is.
     pub summary: &'a str,
     /// Some lines that say more.
@@ -34,6 +38,9 @@ pub struct Contents<'a> {
     pub maintainer: &'a str,
     /// When everything in it was last changed, in seconds since 1970.
     pub modified: u32,
+    /// Names of the packages that are installed along with it, where there are such, unless somebody objects. A tar
+    /// brings none.
+    pub recommends: &'a [&'a str],
     /// Its files. A directory stands here only if it is the package's own, not one that it shares.
     pub members: Vec<Member<'a>>,
     /// What runs as it comes and goes. A tar runs nothing.
@@ -94,14 +101,24 @@ impl Contents<'_> {
     /// # Errors
     /// A path is not absolute, or a name or a text does not fit into such a package.
     pub fn build(&self, kind: Kind) -> Result<Vec<u8>, BuildError> {
+        let mut package = Vec::new();
+        self.write(kind, &mut package)?;
+        Ok(package)
+    }
+
+    /// Writes the whole package.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build), or `out` fails.
+    pub fn write(&self, kind: Kind, out: &mut impl Write) -> Result<(), BuildError> {
         self.name.parse::<PackageName>()?;
         for member in &self.members {
             relative(member.path())?;
         }
         match kind {
-            Kind::Rpm => rpm::build(self),
-            Kind::Deb => deb::build(self),
-            Kind::Tar => tar::build(self),
+            Kind::Rpm => rpm::write(self, out),
+            Kind::Deb => deb::write(self, out),
+            Kind::Tar => tar::write(self, out),
         }
     }
 
@@ -114,10 +131,20 @@ impl Contents<'_> {
             release,
             ..
         } = self;
+        let architecture = self.architecture_name(kind);
         match kind {
-            Kind::Rpm => format!("{name}-{version}-{release}.noarch.rpm"),
-            Kind::Deb => format!("{name}_{version}-{release}_all.deb"),
-            Kind::Tar => format!("{name}-{version}-{release}.noarch.tar.gz"),
+            Kind::Rpm => format!("{name}-{version}-{release}.{architecture}.rpm"),
+            Kind::Deb => format!("{name}_{version}-{release}_{architecture}.deb"),
+            Kind::Tar => format!("{name}-{version}-{release}.{architecture}.tar.gz"),
+        }
+    }
+
+    fn architecture_name(&self, kind: Kind) -> String {
+        match (self.architecture, kind) {
+            (Some(architecture), Kind::Deb) => architecture.debian_name().to_owned(),
+            (Some(architecture), Kind::Rpm | Kind::Tar) => architecture.to_string(),
+            (None, Kind::Deb) => "all".to_owned(),
+            (None, Kind::Rpm | Kind::Tar) => "noarch".to_owned(),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use package::Kind;
 use package::build::{BuildError, Contents, Member, Scriptlets};
+use package::{Architecture, Kind};
 use tempfile::TempDir;
 
 const MODIFIED: u32 = 1_767_225_600;
@@ -24,11 +24,13 @@ fn contents<'a>(version: &'a str, config: &'a [u8]) -> Contents<'a> {
         name: "probe",
         version,
         release: "1",
+        architecture: None,
         summary: "A package to probe with",
         description: "It holds one of each kind.\n\nAnd nothing else.",
         license: "Apache-2.0",
         maintainer: "Probe <probe@example.org>",
         modified: MODIFIED,
+        recommends: &[],
         members: vec![
             file("/etc/probe/probe.conf", 0o640, config, true),
             Member::Directory {
@@ -308,6 +310,37 @@ fn files_are_called_as_is_the_custom() {
         "probe-1.0-1.noarch.tar.gz",
     ];
     assert_eq!(names, expected);
+}
+
+#[test]
+fn a_package_for_one_architecture_says_so_and_what_it_recommends() {
+    let Some(root) = Root::new(&["rpm", "dpkg-deb"]) else {
+        return;
+    };
+    let mut contents = contents("1.0", b"");
+    contents.architecture = Some(Architecture::X86_64);
+    contents.recommends = &["curl", "etcd"];
+    let [rpm, deb, tar] = [Kind::Rpm, Kind::Deb, Kind::Tar].map(|kind| {
+        let file = root.path(&contents.file_name(kind));
+        fs::write(&file, contents.build(kind).unwrap()).unwrap();
+        file
+    });
+    let mut query = Command::new("rpm");
+    query.args(["-qp", "--queryformat", "%{ARCH} [%{RECOMMENDNAME} ]"]);
+    assert_eq!(done(query.arg(&rpm)), "x86_64 curl etcd ");
+    let field = |name| {
+        let mut query = Command::new("dpkg-deb");
+        done(query.arg("--field").arg(&deb).arg(name))
+    };
+    assert_eq!(field("Architecture"), "amd64\n");
+    assert_eq!(field("Recommends"), "curl, etcd\n");
+    for (file, end) in [
+        (rpm, "1.0-1.x86_64.rpm"),
+        (deb, "1.0-1_amd64.deb"),
+        (tar, "1.0-1.x86_64.tar.gz"),
+    ] {
+        assert!(file.to_str().unwrap().ends_with(end), "{file:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
 //! Debian packages: an `ar` archive of the format's version, what dpkg is to know, and the files (deb(5)).
 
+use std::io::Write;
 use std::path::Path;
 
 use md5::{Digest, Md5};
 
 use super::{BuildError, Contents, Member, gzip::gzip, scriptlets::first_of, tar::Archive};
+use crate::Kind;
 
-pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
-    let mut ar = b"!<arch>\n".to_vec();
+pub(super) fn write(contents: &Contents<'_>, out: &mut impl Write) -> Result<(), BuildError> {
+    out.write_all(b"!<arch>\n")?;
     for (name, bytes) in [
         ("debian-binary", b"2.0\n".to_vec()),
         ("control.tar.gz", control(contents)?),
@@ -15,40 +17,45 @@ pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
     ] {
         let (modified, size) = (contents.modified, bytes.len());
         let header = format!("{name:<16}{modified:<12}0     0     100644  {size:<10}`\n");
-        ar.extend_from_slice(header.as_bytes());
-        ar.extend_from_slice(&bytes);
+        out.write_all(header.as_bytes())?;
+        out.write_all(&bytes)?;
         if size % 2 == 1 {
-            ar.push(b'\n');
+            out.write_all(b"\n")?;
         }
     }
-    Ok(ar)
+    Ok(())
 }
 
 /// The files, after every directory that leads to one: dpkg makes none by itself.
 fn data(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
-    let mut archive = Archive::new(contents.modified);
-    for member in &contents.members {
-        archive.add_parents(member)?;
-        archive.add(member)?;
-    }
-    Ok(gzip(&archive.finish()?)?)
+    gzip(Vec::new(), |out| {
+        let mut archive = Archive::new(out, contents.modified);
+        for member in &contents.members {
+            archive.add_parents(member)?;
+            archive.add(member)?;
+        }
+        Ok(archive.finish()?)
+    })
 }
 
 fn control(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
-    let mut archive = Archive::new(contents.modified);
-    archive.add_file(Path::new("control"), 0o644, paragraph(contents).as_bytes())?;
-    archive.add_file(Path::new("md5sums"), 0o644, md5sums(contents).as_bytes())?;
-    let config_files = config_files(contents);
-    if !config_files.is_empty() {
-        archive.add_file(Path::new("conffiles"), 0o644, config_files.as_bytes())?;
-    }
-    for (name, script) in scripts(contents) {
-        if let Some(script) = script {
-            let script = format!("#!/bin/sh\nset -e\n{script}");
-            archive.add_file(Path::new(name), 0o755, script.as_bytes())?;
+    gzip(Vec::new(), |out| {
+        let mut archive = Archive::new(out, contents.modified);
+        let mut add =
+            |name, mode, text: &str| archive.add_file(Path::new(name), mode, text.as_bytes());
+        add("control", 0o644, &paragraph(contents))?;
+        add("md5sums", 0o644, &md5sums(contents))?;
+        let config_files = config_files(contents);
+        if !config_files.is_empty() {
+            add("conffiles", 0o644, &config_files)?;
         }
-    }
-    Ok(gzip(&archive.finish()?)?)
+        for (name, script) in scripts(contents) {
+            if let Some(script) = script {
+                add(name, 0o755, &format!("#!/bin/sh\nset -e\n{script}"))?;
+            }
+        }
+        Ok(archive.finish()?)
+    })
 }
 
 fn paragraph(contents: &Contents<'_>) -> String {
@@ -60,6 +67,7 @@ fn paragraph(contents: &Contents<'_>) -> String {
         maintainer,
         ..
     } = contents;
+    let architecture = contents.architecture_name(Kind::Deb);
     let size: usize = contents
         .members
         .iter()
@@ -77,9 +85,13 @@ fn paragraph(contents: &Contents<'_>) -> String {
             }
         })
         .collect();
+    let recommends = match contents.recommends {
+        [] => String::new(),
+        names => format!("Recommends: {}\n", names.join(", ")),
+    };
     format!(
-        "Package: {name}\nVersion: {version}-{release}\nArchitecture: all\nMaintainer: {maintainer}\n\
-         Installed-Size: {size}\nSection: admin\nPriority: optional\n\
+        "Package: {name}\nVersion: {version}-{release}\nArchitecture: {architecture}\nMaintainer: {maintainer}\n\
+         Installed-Size: {size}\n{recommends}Section: admin\nPriority: optional\n\
          Description: {summary}\n{description}"
     )
 }

@@ -1,12 +1,21 @@
 //! Compression that every machine can undo.
 
-use std::io::{self, Write};
+use std::io::Write;
+use std::num::NonZero;
+use std::thread;
 
-use flate2::{Compression, GzBuilder};
+use super::BuildError;
+use crate::gzip::Gzip;
 
-/// Without a name or a time, which would make the bytes differ from run to run.
-pub(super) fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut encoder = GzBuilder::new().write(Vec::new(), Compression::best());
-    encoder.write_all(bytes)?;
-    encoder.finish()
+/// Lets `write` write, and puts what it wrote into `out`, compressed on all processors.
+pub(super) fn gzip<W: Write>(
+    out: W,
+    write: impl FnOnce(&mut Gzip<W>) -> Result<(), BuildError>,
+) -> Result<W, BuildError> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let mut gzip = Gzip::begin(scope, threads, out, "")?;
+        write(&mut gzip)?;
+        Ok(gzip.finish()?)
+    })
 }

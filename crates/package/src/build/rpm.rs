@@ -1,12 +1,18 @@
 //! RPM packages, of version 4 of the format, which every rpm in use can read.
 
+use std::io::Write;
+
 use rpm::{BuildConfig, CompressionWithLevel, Dependency, FileOptions, PackageBuilder};
 
 use super::{BuildError, Contents, Member, scriptlets::first_of};
+use crate::Kind;
 
-pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
+/// Of the program of a head, 90 MB, this makes 25 MB in 4 seconds; 9 would make 1 % less in 18.
+const LEVEL: u32 = 6;
+
+pub(super) fn write(contents: &Contents<'_>, out: &mut impl Write) -> Result<(), BuildError> {
     let config = BuildConfig::v4()
-        .compression(CompressionWithLevel::Gzip(9))
+        .compression(CompressionWithLevel::Gzip(LEVEL))
         // It would be room for signatures.
         .reserved_space(None)
         .source_date(contents.modified);
@@ -14,7 +20,7 @@ pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
         contents.name,
         contents.version,
         contents.license,
-        "noarch",
+        &contents.architecture_name(Kind::Rpm),
         contents.summary,
     );
     package
@@ -25,10 +31,11 @@ pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
     for member in &contents.members {
         add(&mut package, member)?;
     }
+    for name in contents.recommends {
+        package.recommends(Dependency::any(*name));
+    }
     add_scriptlets(&mut package, contents);
-    let mut bytes = Vec::new();
-    package.build()?.write(&mut bytes)?;
-    Ok(bytes)
+    Ok(package.build()?.write(out)?)
 }
 
 fn add(package: &mut PackageBuilder, member: &Member<'_>) -> Result<(), BuildError> {

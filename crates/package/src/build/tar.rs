@@ -1,32 +1,39 @@
 //! Tar archives of a package's files.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::Path,
+};
 
 use tar::{Builder, EntryType, Header};
 
 use super::{BuildError, Contents, Member, gzip::gzip, relative};
 
 /// The members alone: the directory entry of one that others share, say `/etc`, would change its owner and mode.
-pub(super) fn build(contents: &Contents<'_>) -> Result<Vec<u8>, BuildError> {
-    let mut archive = Archive::new(contents.modified);
-    for member in &contents.members {
-        archive.add(member)?;
-    }
-    Ok(gzip(&archive.finish()?)?)
+pub(super) fn write(contents: &Contents<'_>, out: &mut impl Write) -> Result<(), BuildError> {
+    gzip(out, |out| {
+        let mut archive = Archive::new(out, contents.modified);
+        for member in &contents.members {
+            archive.add(member)?;
+        }
+        Ok(archive.finish()?)
+    })?;
+    Ok(())
 }
 
 /// A tar archive that is being written, in which all belongs to root and has the same time.
-pub(super) struct Archive {
+pub(super) struct Archive<W: Write> {
     modified: u32,
-    tar: Builder<Vec<u8>>,
+    tar: Builder<W>,
     directories: BTreeSet<String>,
 }
 
-impl Archive {
-    pub(super) fn new(modified: u32) -> Self {
+impl<W: Write> Archive<W> {
+    pub(super) fn new(out: W, modified: u32) -> Self {
         Self {
             modified,
-            tar: Builder::new(Vec::new()),
+            tar: Builder::new(out),
             directories: BTreeSet::new(),
         }
     }
@@ -81,7 +88,7 @@ impl Archive {
         Ok(header)
     }
 
-    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
-        self.tar.into_inner()
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.tar.finish()
     }
 }

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Not disabled: where configuration outlives the package, so does this.
+if [ -d /run/systemd/system ]; then
+    systemctl stop pilotlight.service || true
+fi
