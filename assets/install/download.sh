@@ -45,6 +45,7 @@ download() { # URL FILE [afresh]
         fi
         said=$(printf '%s\n' "${said:-the connection broke}" | tail -n 1)
         case $said in
+        *'curl: (23)'* | *'No space left'*) fail "cannot write $2: $said" ;;
         # More is here than there; or curl asked for the rest and was sent the whole.
         *'error: 416'* | *'ERROR 416'* | *'HTTP/1.'?' 416'* | 'curl: (33)'*) rm -f "$2" ;;
         *'error: 4'* | *'ERROR 4'* | *'HTTP/1.'?' 4'*)

@@ -17,7 +17,7 @@ install_wanted() {
     # shellcheck disable=SC2086  # names without spaces
     set -- $FILES
     for tool in dnf yum; do
-        command -v $tool >/dev/null || continue
+        command -v "$tool" >/dev/null || continue
         if $tool -y --nogpgcheck ${ROOT:+--installroot="$ROOT"} install "$@"; then
             return
         fi

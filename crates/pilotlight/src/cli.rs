@@ -10,6 +10,10 @@ mod documents;
 mod file;
 mod gitrepo;
 mod group;
+mod head;
+mod head_package;
+mod init;
+mod join;
 mod ledger;
 mod login;
 mod node;
@@ -19,6 +23,7 @@ mod package;
 mod password;
 mod render;
 mod serve;
+mod store;
 mod words;
 
 use std::path::PathBuf;
@@ -104,12 +109,18 @@ struct Global {
 enum Command {
     Serve(serve::Serve),
     Demo(serve::Demo),
+    Init(init::Init),
+    Join(join::Join),
     #[command(flatten)]
     Asking(Asking),
     Butane(butane::Butane),
     #[command(subcommand)]
     Config(config::Config),
+    #[command(subcommand)]
+    Store(store::Store),
     Completions(documents::Completions),
+    #[command(hide = true)]
+    HeadPackage(head_package::HeadPackage),
     Man(documents::Man),
 }
 
@@ -132,6 +143,8 @@ enum Asking {
     Admin(admin::Admin),
     #[command(subcommand)]
     Cluster(cluster::Cluster),
+    #[command(subcommand)]
+    Head(head::Head),
     #[command(subcommand)]
     Render(render::Render),
     Check(check::Check),
@@ -159,9 +172,13 @@ impl Cli {
         match command {
             Command::Serve(serve) => serve.run(global.verbose),
             Command::Demo(demo) => demo.run(),
+            Command::Init(init) => init.run(global.output()),
+            Command::Join(join) => join.run(global),
             Command::Butane(butane) => butane.run(global.output()),
             Command::Config(config) => config.run(global.output()),
+            Command::Store(store) => store.run(global),
             Command::Completions(completions) => completions.run(global.output()),
+            Command::HeadPackage(head_package) => head_package.run(global.output()),
             Command::Man(man) => man.run(global.output()),
             Command::Asking(asking) => {
                 let runtime = tokio::runtime::Builder::new_current_thread()
@@ -185,6 +202,7 @@ impl Asking {
             Self::Package(package) => package.run(session).await,
             Self::Admin(admin) => admin.run(session).await,
             Self::Cluster(cluster) => cluster.run(session).await,
+            Self::Head(head) => head.run(session).await,
             Self::Render(render) => render.run(session).await,
             Self::Check(check) => check.run(session).await,
             Self::Ledger(ledger) => ledger.run(session).await,

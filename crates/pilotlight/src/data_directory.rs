@@ -12,6 +12,9 @@ use rustix::fs::{FlockOperation, flock};
 use server::new_cluster;
 use store::{SqliteStore, StoreError};
 
+/// The database of the cluster's state, in the data directory.
+pub(crate) const DATABASE: &str = "pilotlight.db";
+
 /// A data directory, held until this is dropped.
 pub(crate) struct DataDirectory {
     path: PathBuf,
@@ -61,7 +64,7 @@ impl DataDirectory {
     /// # Errors
     /// The database is damaged, or gone though this directory was in use: a cluster is never begun anew by itself.
     pub(crate) fn open_store(&self, password_file: Option<&Path>) -> anyhow::Result<SqliteStore> {
-        let database = self.file("pilotlight.db");
+        let database = self.file(DATABASE);
         let password_kept = self.file("admin_pass");
         // Made before the database, and given its name only after: a first start that breaks off is simply repeated.
         let password_pending = self.file("admin_pass.new");

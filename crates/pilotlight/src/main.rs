@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod cluster_store;
 mod config;
 mod data_directory;
 mod demo;

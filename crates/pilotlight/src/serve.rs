@@ -14,13 +14,14 @@ use content::{
     packages::{self, Packages, Repository, SigningKey},
     upstream::{FetchLimits, FetchPolicy, UpstreamSettings, Upstreams},
 };
+use heads::{exchange::Trees, membership::Membership, replication::Files};
 use package::Kind;
 use server::{
-    Head, HeadError, IgnitionBinPaths, Service, Sources,
+    Head, IgnitionBinPaths, OwnPackages, OwnPackagesSettings, Reports, Service, Sources,
     ledger::{self, Ledger, Recorder},
     listen::{self, Connections, Limits, Listeners, Tls},
 };
-use store::Store;
+use store::{ClusterStore, LiveState, LiveStateError, Store};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::{JoinError, JoinHandle},
@@ -30,6 +31,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::{format::Writer, time::FormatTime};
 
 use crate::{
+    cluster_store,
     config::{Convert, Engine, LogFormat, LogLevel, Missing, Settings},
     data_directory::{DataDirectory, make_directory},
 };
@@ -71,10 +73,11 @@ pub(crate) struct Running {
     /// Its local socket.
     pub(crate) socket: PathBuf,
     head: Arc<Head>,
-    store: Arc<dyn Store>,
+    store: Arc<ClusterStore>,
+    membership: Arc<Membership>,
     recorder: Recorder,
     serving: JoinHandle<Result<(), listen::Error>>,
-    following: JoinHandle<Result<(), HeadError>>,
+    following: JoinHandle<Result<(), LiveStateError>>,
     keeping: JoinHandle<()>,
     indexing: JoinHandle<()>,
     terminate: Signal,
@@ -93,26 +96,31 @@ pub(crate) async fn start(
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     raise_open_files(settings);
 
-    if settings.store.engine == Engine::Etcd {
-        anyhow::bail!("store.engine = \"etcd\" is not supported by this version; use \"sqlite\"");
-    }
     let data = DataDirectory::hold(&settings.data)?;
     // Before there is a cluster: a first start that finds its port taken leaves none behind.
     let socket = data.file("api.sock");
     let listeners = bind(settings, &socket)?;
-    let store: Arc<dyn Store> = Arc::new(data.open_store(admin_pass_file)?);
+    let (store, enrolled) = cluster_store::open(settings, &data, admin_pass_file).await?;
+    let live = Arc::new(LiveState::open(Arc::clone(&store) as Arc<dyn Store>).await?);
+    let following = tokio::spawn({
+        let live = Arc::clone(&live);
+        async move { live.follow().await }
+    });
     let repository = data.file("repo");
+    let ignition = data.file("ignition");
     for directory in [
         &settings.paths.kickstarts,
         &settings.paths.clientpkgs,
         &repository,
+        &ignition,
     ] {
         make_directory(directory)?;
     }
     for kind in [Kind::Rpm, Kind::Deb, Kind::Tar] {
         make_directory(&settings.paths.clientpkgs.join(kind.to_string()))?;
     }
-    let packages = open_packages(settings, data.file("packages.json")).await?;
+    let packages = Arc::new(open_packages(settings, data.file("packages.json")).await?);
+    let boot_files = Arc::new(BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?));
     // Opening it removes what a crash left there, which must not be what is being written by now.
     let repository_files = FileRoot::open(&repository)?;
     let indexing = tokio::spawn(
@@ -123,13 +131,26 @@ pub(crate) async fn start(
         ))
         .follow(packages.changes()),
     );
+    let reports = Arc::new(Reports::open(data.file("status.json")));
     let sources = Sources {
-        boot_files: BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?),
+        reports: Arc::clone(&reports),
+        boot_files: Arc::clone(&boot_files),
         upstreams: open_upstreams(settings, data.file("upstream"))?,
-        packages,
+        packages: Arc::clone(&packages),
         repository: repository_files,
+        own_packages: OwnPackages::new(
+            OwnPackagesSettings {
+                directory: data.file("headpkgs"),
+                signing_key: signing_key(settings),
+                arguments: &["head-package", "--out"],
+            },
+            shutdown.clone(),
+        ),
     };
-    let name = settings.head.name.clone().unwrap_or_else(host_name);
+    let name = match &enrolled {
+        Some(enrolled) => enrolled.identity().name.to_string(),
+        None => settings.head.name.clone().unwrap_or_else(host_name),
+    };
     let (ledger, recorder) = start_ledger(settings, &name, data.file("ledger.db"))?;
 
     let urls: Vec<String> = listeners.urls().collect();
@@ -138,15 +159,34 @@ pub(crate) async fn start(
         limits.connections as usize,
         limits.connections_per_address as usize,
     );
-    let head_settings = head_settings(settings, name, own_address(&listeners), &data);
+    let own_address = own_address(&listeners);
+    let trees = Trees {
+        kickstarts: boot_files.root().clone(),
+        clientpkgs: FileRoot::open(&settings.paths.clientpkgs)?,
+        ignition: FileRoot::open(&ignition)?,
+    };
+    let membership = Membership::start(
+        cluster_store::membership_settings(settings, &name, own_address)?,
+        enrolled,
+        Arc::clone(&store),
+        Arc::clone(&live),
+        Arc::new(Files::new(boot_files, packages, &trees.ignition)),
+        trees,
+        reports,
+    )
+    .await?;
+    if settings.store.engine == Engine::Etcd {
+        membership.move_to_etcd().await?;
+    }
+    let head_settings = head_settings(settings, name, own_address, &data);
     let head = Head::new(
         head_settings,
-        Arc::clone(&store),
+        Arc::clone(&live),
+        Arc::clone(&membership),
         sources,
         ledger,
         Arc::clone(&connections),
-    )
-    .await?;
+    )?;
 
     let service = Service::new(Arc::clone(&head));
     let limits = Limits {
@@ -159,10 +199,6 @@ pub(crate) async fn start(
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
     );
-    let following = tokio::spawn({
-        let head = Arc::clone(&head);
-        async move { head.follow().await }
-    });
     let keeping = tokio::spawn({
         let head = Arc::clone(&head);
         async move { head.keep_reports().await }
@@ -179,6 +215,7 @@ pub(crate) async fn start(
         socket,
         head,
         store,
+        membership,
         recorder,
         serving,
         following,
@@ -190,27 +227,41 @@ pub(crate) async fn start(
     })
 }
 
+/// Moves the cluster of a data directory to etcd, without serving it.
+pub(crate) async fn move_to_etcd(settings: &Settings) -> anyhow::Result<String> {
+    let shutdown = CancellationToken::new();
+    let running = start(settings, None, &shutdown).await?;
+    let moved = running.membership.move_to_etcd().await;
+    running.end(&shutdown).await?;
+    moved?;
+    Ok("the cluster is in etcd, which `pilotlight serve` runs".to_owned())
+}
+
 impl Running {
     /// Answers until the process is told to end; then finishes what runs.
-    pub(crate) async fn until_told(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    pub(crate) async fn until_told(mut self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let outcome = tokio::select! {
+            _ = self.terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            served = &mut self.serving => ended(served),
+            followed = &mut self.following => ended(followed),
+        };
+        outcome.and(self.end(&shutdown).await)
+    }
+
+    /// Finishes what runs.
+    async fn end(self, shutdown: &CancellationToken) -> anyhow::Result<()> {
         let Self {
             head,
             store,
+            membership,
             recorder,
-            mut serving,
-            mut following,
+            serving,
+            following,
             keeping,
             indexing,
-            mut terminate,
-            mut interrupt,
             ..
         } = self;
-        let outcome = tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
-            served = &mut serving => ended(served),
-            followed = &mut following => ended(followed),
-        };
         tracing::info!("ending: no new connections; running answers are finished");
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         shutdown.cancel();
@@ -221,6 +272,8 @@ impl Running {
         keeping.abort();
         indexing.abort();
         head.finish().await;
+        // The last that commits; etcd, which it may run, goes with it.
+        membership.close().await;
         if tokio::time::timeout(LAST_COMMITS, store.close())
             .await
             .is_err()
@@ -229,7 +282,7 @@ impl Running {
         }
         following.abort();
         tokio::task::spawn_blocking(move || recorder.close()).await?;
-        outcome.and(served)
+        served
     }
 }
 
@@ -367,8 +420,8 @@ fn head_settings(
         refresh_ttl: settings.auth.refresh_ttl,
         tries_per_minute: settings.auth.tries_per_minute,
         owner: data.owner,
+        data: settings.data.clone(),
         audit_log: data.file("audit.log"),
-        reports: data.file("status.json"),
         upload_limit: settings.limits.upload,
         install: settings.packages.install.clone(),
     }
@@ -407,7 +460,7 @@ fn raise_open_files(settings: &Settings) {
     }
 }
 
-fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

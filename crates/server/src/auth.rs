@@ -1,5 +1,6 @@
 //! Who may manage the cluster: log-in, tokens, and the local socket's credentials.
 
+mod attempt;
 mod password;
 mod throttle;
 mod token;
@@ -12,7 +13,7 @@ use model::{Admin, ClusterState, Expect, Session, Transaction, Uid};
 use serde::{Deserialize, Serialize};
 
 pub use self::password::{HashError, hash_password};
-pub(crate) use self::{password::Passwords, throttle::Throttle};
+pub(crate) use self::{attempt::attempt, password::Passwords, throttle::Throttle};
 
 use self::token::Token;
 use crate::{

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use content::{BootFile, ContentError, FileName, OpenFile, Sha256Digest};
 use http::HeaderMap;
+use model::Tree;
 use template::{IncludeError, Missing, RenderError, Substitution, Template};
 
 use self::{renderings::Occasion, values::NodeValues};
@@ -90,8 +91,11 @@ pub(crate) async fn boot_file(head: &Head, name: &FileName) -> Result<Arc<BootFi
     if let Some(file) = head.boot_files.try_cached(name) {
         return Ok(file);
     }
-    let (files, name) = (Arc::clone(&head.boot_files), name.clone());
-    Ok(tokio::task::spawn_blocking(move || files.load(&name)).await??)
+    let load = || {
+        let (files, name) = (Arc::clone(&head.boot_files), name.clone());
+        async { Ok(tokio::task::spawn_blocking(move || files.load(&name)).await??) }
+    };
+    head.awaiting(Tree::Kickstarts, name.as_str(), load).await
 }
 
 impl NodeValues {

@@ -142,8 +142,18 @@ impl Call {
 
     /// The body, a JSON object.
     pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        self.json_within(self.head.settings.body_limit).await
+    }
+
+    /// The body, a JSON object of no more bytes than this.
+    pub(crate) async fn json_within<T: DeserializeOwned>(
+        &mut self,
+        limit: u64,
+    ) -> Result<T, Error> {
+        let body = self.bytes(limit).await?;
         // By way of a map: serde would take a list of the fields' values for an object, too.
-        let object: Map<String, Value> = self.any_json().await?;
+        let object: Map<String, Value> =
+            serde_json::from_slice(&body).map_err(|error| unexpected(&error))?;
         serde_json::from_value(object.into()).map_err(|error| unexpected(&error))
     }
 

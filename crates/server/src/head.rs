@@ -2,13 +2,12 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use ::heads::{join::Challenges, membership::Membership};
 use content::{BootFiles, FileRoot, packages::Packages, upstream::Upstreams};
 use ipnet::IpNet;
-use model::{Change, ClusterState, Revision, Transaction, Uid};
+use model::{ClusterState, Revision, Transaction, Uid};
 use package::PackageName;
-use store::{Store, StoreError};
-use tokio::sync::watch;
+use store::{LiveState, StoreError};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -22,14 +21,12 @@ use crate::{
         ztp::MissingMarkers,
     },
     digests::Digests,
+    install::own_packages::OwnPackages,
     ledger::Ledger,
     listen::Connections,
     metrics::Metrics,
     reports::Reports,
 };
-
-/// How long the store's feed may take to bring a change that was made.
-const FEED_DELAY: Duration = Duration::from_secs(5);
 
 /// How often it is written down what nodes report.
 const REPORTS_SAVED: Duration = Duration::from_secs(60);
@@ -69,10 +66,10 @@ pub struct Settings {
     pub tries_per_minute: u32,
     /// The user who, beside root, needs no token on the Unix socket: the owner of the data directory.
     pub owner: u32,
+    /// The data directory.
+    pub data: PathBuf,
     /// The log of who changed what.
     pub audit_log: PathBuf,
-    /// The file that keeps what nodes last reported over a restart.
-    pub reports: PathBuf,
     /// The largest package that is taken, in bytes.
     pub upload_limit: u64,
     /// The packages that a node is to install. It must have the first, and gets of the others what there is.
@@ -82,21 +79,26 @@ pub struct Settings {
 /// Where a head has what it serves.
 pub struct Sources {
     /// The kickstarts directory.
-    pub boot_files: BootFiles,
+    pub boot_files: Arc<BootFiles>,
     /// Web servers and git repositories.
     pub upstreams: Upstreams,
     /// Client packages.
-    pub packages: Packages,
+    pub packages: Arc<Packages>,
     /// Their indices for dnf and apt.
     pub repository: FileRoot,
+    /// The packages of the head itself.
+    pub own_packages: OwnPackages,
+    /// What nodes reported.
+    pub reports: Arc<Reports>,
 }
 
 /// What the endpoints of one head share.
 pub struct Head {
     pub(crate) settings: Settings,
     pub(crate) boot_files: Arc<BootFiles>,
-    pub(crate) packages: Packages,
-    pub(crate) repository: FileRoot,
+    pub(crate) packages: Arc<Packages>,
+    pub(crate) repository: Arc<FileRoot>,
+    pub(crate) own_packages: OwnPackages,
     pub(crate) digests: Digests,
     pub(crate) ledger: Ledger,
     pub(crate) passwords: Passwords,
@@ -109,23 +111,18 @@ pub struct Head {
     pub(crate) upstreams: Upstreams,
     pub(crate) configs: Configs,
     pub(crate) ignition_bin: IgnitionBin,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) live: Arc<LiveState>,
+    /// This head's part in its cluster.
+    pub(crate) membership: Arc<Membership>,
+    /// What machines were sent that want to join.
+    pub(crate) challenges: Challenges,
     /// Changes and translations under way, each of which is finished whether its client waits or not.
     pub(crate) tasks: TaskTracker,
-    state: Arc<ArcSwap<ClusterState>>,
-    /// The revision of `state`, for those who wait for one.
-    revision: watch::Sender<Revision>,
 }
 
 /// Why a head cannot start, or cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum HeadError {
-    /// The cluster state cannot be read.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A record of the cluster state cannot be understood.
-    #[error(transparent)]
-    Record(#[from] model::BadRecord),
     /// The audit log cannot be opened.
     #[error("cannot open the audit log {path}: {source}")]
     Audit {
@@ -137,13 +134,14 @@ pub enum HeadError {
 }
 
 impl Head {
-    /// A head that serves the state in `store` and what is in `sources`. It follows the store once [`follow`](Self::follow) runs.
+    /// A head that serves the state in `live` and what is in `sources`, as the part of its cluster that `membership` is.
     ///
     /// # Errors
-    /// The state cannot be read or is damaged, or the audit log not be opened.
-    pub async fn new(
+    /// The audit log cannot be opened.
+    pub fn new(
         settings: Settings,
-        store: Arc<dyn Store>,
+        live: Arc<LiveState>,
+        membership: Arc<Membership>,
         sources: Sources,
         ledger: Ledger,
         connections: Arc<Connections>,
@@ -153,89 +151,56 @@ impl Head {
             upstreams,
             packages,
             repository,
+            own_packages,
+            reports,
         } = sources;
-        // Side by side, and what is damaged is said before what could not be read for it.
-        let (sound, state) = tokio::join!(store.check(), read_state(store.as_ref()));
-        sound?;
-        let state = Arc::new(ArcSwap::from_pointee(state?));
         let audit = Audit::open(&settings.audit_log).map_err(|source| HeadError::Audit {
             path: settings.audit_log.clone(),
             source,
         })?;
         Ok(Arc::new(Self {
-            boot_files: Arc::new(boot_files),
+            boot_files,
             packages,
-            repository,
+            repository: Arc::new(repository),
+            own_packages,
             digests: Digests::default(),
             passwords: Passwords::new(),
             markers: MissingMarkers::default(),
-            reports: Arc::new(Reports::open(settings.reports.clone())),
+            reports,
             renderings: Renderings::default(),
             upstreams,
             configs: Configs::default(),
             ignition_bin: IgnitionBin::new(&settings.ignition_bin),
             throttle: Throttle::new(settings.tries_per_minute),
             audit,
-            metrics: Metrics::new(Arc::clone(&state), ledger.clone(), connections),
+            metrics: Metrics::new(
+                Arc::clone(&live),
+                Arc::clone(&membership),
+                ledger.clone(),
+                connections,
+            ),
             ledger,
-            store,
+            live,
+            membership,
+            challenges: Challenges::default(),
             tasks: TaskTracker::new(),
-            revision: watch::Sender::new(state.load().revision()),
-            state,
             settings,
         }))
     }
 
     /// The cluster as it stands.
     pub(crate) fn state(&self) -> Arc<ClusterState> {
-        self.state.load_full()
+        self.live.get()
     }
 
-    /// Makes a change durable and waits until this head's state shows it.
-    ///
-    /// # Errors
-    /// A check of the transaction does not hold, or the store cannot write.
+    /// As [`LiveState::commit`].
     pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Revision, StoreError> {
-        let revision = self.store.commit(transaction).await?;
-        if self.shows(|known| known >= revision).await {
-            return Ok(revision);
-        }
-        Err(StoreError::Unavailable {
-            doing: "show",
-            place: "the change here".into(),
-            why: "it was made, but the store's feed does not bring it".into(),
-        })
+        self.live.commit(transaction).await
     }
 
-    /// Waits until this head's state is newer than `known`: somebody else's change won a race, and is on its way here.
+    /// As [`LiveState::news_since`].
     pub(crate) async fn news_since(&self, known: Revision) {
-        self.shows(|revision| revision > known).await;
-    }
-
-    /// Waits for a revision, though not for ever.
-    async fn shows(&self, is_it: impl Fn(Revision) -> bool) -> bool {
-        let mut revisions = self.revision.subscribe();
-        let wait = revisions.wait_for(|revision| is_it(*revision));
-        tokio::time::timeout(FEED_DELAY, wait).await.is_ok()
-    }
-
-    /// Follows the store: the only thing that changes this head's state. Ends when the store is closed.
-    ///
-    /// # Errors
-    /// The store is damaged, or a record cannot be understood: whatever this head serves from then on would be out of
-    /// date.
-    pub async fn follow(&self) -> Result<(), HeadError> {
-        loop {
-            match self.follow_feed().await {
-                Ok(never) => match never {},
-                Err(HeadError::Store(StoreError::Closed)) => return Ok(()),
-                Err(HeadError::Store(error)) if !matches!(error, StoreError::Damaged { .. }) => {
-                    tracing::warn!(%error, "the change feed broke; trying again");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        self.live.news_since(known).await;
     }
 
     /// Writes down from time to time what nodes report. Goes on until it is dropped.
@@ -262,46 +227,6 @@ impl Head {
         let saving = tokio::task::spawn_blocking(move || reports.save(&state.nodes));
         if let Err(error) = saving.await {
             tracing::error!(%error, "what nodes report was not written");
-        }
-    }
-
-    async fn follow_feed(&self) -> Result<std::convert::Infallible, HeadError> {
-        let mut feed = match self.store.watch(self.state().revision()).await {
-            Err(StoreError::Compacted { .. }) => {
-                self.show(read_state(self.store.as_ref()).await?);
-                self.store.watch(self.state().revision()).await?
-            }
-            feed => feed?,
-        };
-        loop {
-            let batch = feed.next().await?;
-            let mut state = ClusterState::clone(&self.state());
-            state.apply(&batch.changes)?;
-            self.show(state);
-        }
-    }
-
-    fn show(&self, state: ClusterState) {
-        let revision = state.revision();
-        self.state.store(Arc::new(state));
-        self.revision.send_replace(revision);
-    }
-}
-
-async fn read_state(store: &dyn Store) -> Result<ClusterState, HeadError> {
-    loop {
-        let mut records = Vec::new();
-        let mut revisions = Vec::new();
-        for prefix in ClusterState::PREFIXES {
-            let part = store.scan(prefix).await?;
-            records.extend(part.records.into_iter().map(Change::from));
-            revisions.push(part.revision);
-        }
-        // Otherwise somebody wrote meanwhile, and the parts are not of one moment.
-        if let [revision, ref rest @ ..] = revisions[..]
-            && rest.iter().all(|other| *other == revision)
-        {
-            return Ok(ClusterState::load(records, revision)?);
         }
     }
 }

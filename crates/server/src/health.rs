@@ -26,8 +26,14 @@ pub(crate) async fn healthz(call: &mut Call) -> Result<Response<Body>, Error> {
 /// `GET /readyz`: changes can be made, too.
 pub(crate) async fn readyz(call: &mut Call) -> Result<Response<Body>, Error> {
     healthz(call).await?;
+    if !call.head.membership.is_settled() {
+        return Err(Error::Unavailable(
+            "this head is becoming one of its cluster; until then it serves what it has".into(),
+        ));
+    }
     call.head
-        .store
+        .live
+        .store()
         .writable()
         .await
         .map_err(|error| Error::Unavailable(error.to_string()))?;

@@ -9,6 +9,7 @@ pub(crate) mod cluster;
 mod condition;
 pub(crate) mod files;
 mod gitrepos;
+pub(crate) mod heads;
 pub(crate) mod ledger;
 mod list;
 pub(crate) mod nodes;

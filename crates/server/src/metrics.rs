@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use ::heads::{exchange::FileCounts, membership::Membership};
 use http::{HeaderMap, Response};
-use model::ClusterState;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text::encode},
@@ -14,6 +13,7 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
+use store::{Link, LiveState};
 
 use crate::{
     Error,
@@ -41,7 +41,8 @@ struct RequestLabels {
 
 impl Metrics {
     pub(crate) fn new(
-        state: Arc<ArcSwap<ClusterState>>,
+        state: Arc<LiveState>,
+        membership: Arc<Membership>,
         ledger: Ledger,
         connections: Arc<Connections>,
     ) -> Self {
@@ -55,12 +56,13 @@ impl Metrics {
             seconds,
             reports: Counter::default(),
         };
-        metrics.registered(state, ledger, connections)
+        metrics.registered(state, membership, ledger, connections)
     }
 
     fn registered(
         mut self,
-        state: Arc<ArcSwap<ClusterState>>,
+        state: Arc<LiveState>,
+        membership: Arc<Membership>,
         ledger: Ledger,
         connections: Arc<Connections>,
     ) -> Self {
@@ -94,6 +96,7 @@ impl Metrics {
         );
         registry.register_collector(Box::new(Now {
             state,
+            membership,
             ledger,
             connections,
         }));
@@ -139,7 +142,8 @@ pub(crate) async fn get(call: &mut Call) -> Result<Response<Body>, Error> {
 
 /// What is not counted but looked at when somebody asks.
 struct Now {
-    state: Arc<ArcSwap<ClusterState>>,
+    state: Arc<LiveState>,
+    membership: Arc<Membership>,
     ledger: Ledger,
     connections: Arc<Connections>,
 }
@@ -152,7 +156,7 @@ impl std::fmt::Debug for Now {
 
 impl Collector for Now {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let state = self.state.load();
+        let state = self.state.get();
         let gauges = [
             ("nodes", "Nodes in the cluster", state.nodes.len() as i64),
             (
@@ -171,7 +175,39 @@ impl Collector for Now {
                 self.connections.open() as i64,
             ),
         ];
-        for (name, help, value) in gauges {
+        let several = self.membership.replication().map(|replication| {
+            let report = replication.report();
+            let files = FileCounts::from(report.as_ref());
+            [
+                ("heads", "Heads in the cluster", state.heads.len() as i64),
+                (
+                    "store_linked",
+                    "Whether changes can be made: 1, or 0 while etcd cannot be reached",
+                    i64::from(matches!(self.membership.link(), Some(Link::Up { .. }))),
+                ),
+                (
+                    "files_missing",
+                    "Files that all heads are to have and that have not arrived here",
+                    files.missing as i64,
+                ),
+                (
+                    "files_differing",
+                    "Files that are here in another version than all heads are to have",
+                    files.differing as i64,
+                ),
+                (
+                    "files_unpublished",
+                    "Files that are here and that no other head knows of yet",
+                    files.unpublished as i64,
+                ),
+                (
+                    "file_conflicts",
+                    "Overridden versions of files that lie in the directory conflicts",
+                    report.conflicts as i64,
+                ),
+            ]
+        });
+        for (name, help, value) in gauges.into_iter().chain(several.into_iter().flatten()) {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }

@@ -1,6 +1,6 @@
 //! What a new cluster begins with.
 
-use model::{AdminSpec, Attributes, Cluster, GroupSpec, Transaction, creation};
+use model::{AdminSpec, Attributes, Authority, Cluster, GroupSpec, Transaction, creation};
 
 use crate::{Error, auth::hash_password, head::new_uid};
 
@@ -9,8 +9,9 @@ pub const DEFAULT_GROUP: &str = "DefaultAttribs";
 /// The name of the first administrator.
 pub const FIRST_ADMIN: &str = "admin";
 
-/// The transaction that makes an empty store a cluster: its settings, an empty default group, and the first
-/// administrator, whose password is the cluster database password. Takes tens of milliseconds, for the hashing.
+/// The transaction that makes an empty store a cluster: its settings, its certificate authority, an empty default group,
+/// and the first administrator, whose password is the cluster database password. Takes tens of milliseconds, for the
+/// hashing.
 ///
 /// # Errors
 /// The system's random source failed.
@@ -35,8 +36,11 @@ pub fn transaction(password: &str) -> Result<Transaction, Error> {
         database_password: password,
     };
 
+    let authority = heads::authority::create(cluster.name.as_str()).map_err(Error::internal)?;
+
     let mut transaction = Transaction::default();
     transaction.claim(Cluster::key(), cluster.record());
+    transaction.claim(Authority::key(), authority.record());
     for part in [
         creation(default_group, &group)?,
         creation(new_uid()?, &admin)?,

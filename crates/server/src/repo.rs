@@ -1,8 +1,10 @@
 //! `GET /repo/…`: the client packages as repositories of dnf (`/repo/rpm/`) and of apt (`/repo/deb/`).
 
+pub(crate) mod head;
+
 use std::sync::Arc;
 
-use content::{ContentError, FileName, OpenFile, packages::PackageFile};
+use content::{ContentError, FileName, FileRoot, OpenFile, packages::PackageFile};
 use http::{HeaderMap, HeaderValue, header};
 use package::Kind;
 
@@ -19,7 +21,7 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
             let entry = entry.ok_or_else(|| download::absent(&call.head.packages, &file))?;
             download::delivery(call.head.packages.open_package(entry).await?)
         }
-        None => index(call, name).await,
+        None => index(call, Arc::clone(&call.head.repository), name).await,
     }
 }
 
@@ -32,13 +34,13 @@ fn package(name: &FileName) -> Option<PackageFile> {
 }
 
 /// A part of an index, as it was written last.
-async fn index(call: &Call, name: FileName) -> Result<Delivery, Error> {
+async fn index(call: &Call, indices: Arc<FileRoot>, name: FileName) -> Result<Delivery, Error> {
     // Its name is its digest, or it is asked for anew each time.
     let is_named_by_content = name.as_str().contains("/by-hash/")
         || (name.as_str().contains("/repodata/") && !name.as_str().contains("/repomd.xml"));
     let head = Arc::clone(&call.head);
     let (file, sha256) = tokio::task::spawn_blocking(move || {
-        let file = OpenFile::beneath(&head.repository, &name).map_err(|error| match error {
+        let file = OpenFile::beneath(&indices, &name).map_err(|error| match error {
             ContentError::NotFound { .. } if name.as_str() == "key.asc" => {
                 Error::NotFound("the repositories are not signed".into())
             }

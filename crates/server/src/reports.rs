@@ -1,5 +1,5 @@
 //! [`Reports`]: what each node last told of itself, and when. In memory, since ten thousand nodes report every ten
-//! seconds; a file keeps it over a restart.
+//! seconds; a file keeps it over a restart. Other heads hear what nodes reported to this one.
 
 mod file;
 pub(crate) mod period;
@@ -11,52 +11,69 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ::heads::reports::{News, Report};
 use jiff::Timestamp;
 use model::{Collection, Facts, Invalid, NodeSpec, Uid};
-use serde::{Deserialize, Serialize};
 
 use self::file::ReportsFile;
 pub(crate) use self::status::Status;
 
-/// What a node reported.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Report {
-    /// When it did so last.
-    pub last_seen: Timestamp,
-    /// All that it reported so far; a later value of a key took the place of an earlier one.
-    pub status: Facts,
-}
+/// About how many bytes of reports another head gets at a time.
+const NEWS_SIZE: usize = 4 << 20;
 
 /// The last report of each node.
-pub(crate) struct Reports {
+pub struct Reports {
     last: Mutex<Known>,
     file: Mutex<ReportsFile>,
 }
 
 #[derive(Default)]
 struct Known {
-    by_node: HashMap<Uid, Arc<Report>>,
+    by_node: HashMap<Uid, Last>,
+    /// The number of the last report to this head.
+    number: u64,
     /// Whether there is more than the file holds.
     is_news: bool,
 }
 
+/// The last report of a node.
+struct Last {
+    report: Arc<Report>,
+    /// Its number, if it came to this head since the start.
+    number: Option<u64>,
+}
+
 impl Reports {
     /// The reports that this file keeps. One that cannot be read is said in the log, and nodes report anew.
-    pub(crate) fn open(path: PathBuf) -> Self {
+    pub fn open(path: PathBuf) -> Self {
         let file = ReportsFile::new(path);
-        let by_node = file.read();
+        let reports = file.read().into_iter();
+        let by_node = reports.map(|(uid, report)| {
+            let report = Arc::new(report);
+            (
+                uid,
+                Last {
+                    report,
+                    number: None,
+                },
+            )
+        });
+        // After a restart the numbers go on above those before it: no head takes so many reports.
+        let now = Timestamp::now().as_microsecond();
         Self {
             last: Mutex::new(Known {
-                by_node,
+                by_node: by_node.collect(),
+                number: now.unsigned_abs(),
                 is_news: false,
             }),
             file: Mutex::new(file),
         }
     }
 
-    /// What this node reported last.
+    /// What this node reported last, to whichever head.
     pub(crate) fn last(&self, node: Uid) -> Option<Arc<Report>> {
-        self.known().by_node.get(&node).cloned()
+        let known = self.known();
+        Some(Arc::clone(&known.by_node.get(&node)?.report))
     }
 
     /// Takes a node's report. Keys that it does not name stay as they are.
@@ -66,7 +83,7 @@ impl Reports {
     pub(crate) fn take(&self, node: Uid, news: &Facts, now: Timestamp) -> Result<(), Invalid> {
         let mut known = self.known();
         let status = match known.by_node.get(&node) {
-            Some(last) => last.status.overlaid(news),
+            Some(last) => last.report.status.overlaid(news),
             None => news.clone(),
         };
         status.validate("status")?;
@@ -74,7 +91,12 @@ impl Reports {
             last_seen: now,
             status,
         };
-        known.by_node.insert(node, Arc::new(report));
+        known.number += 1;
+        let last = Last {
+            report: Arc::new(report),
+            number: Some(known.number),
+        };
+        known.by_node.insert(node, last);
         known.is_news = true;
         Ok(())
     }
@@ -90,7 +112,7 @@ impl Reports {
             }
             known.by_node.retain(|uid, _| nodes.get(*uid).is_some());
             let all = known.by_node.iter();
-            all.map(|(uid, report)| (*uid, Arc::clone(report)))
+            all.map(|(uid, last)| (*uid, Arc::clone(&last.report)))
                 .collect()
         };
         let reports = reports.iter().map(|(uid, report)| (*uid, &**report));
@@ -101,6 +123,49 @@ impl Reports {
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ::heads::reports::Reports for Reports {
+    fn news(&self, known: u64) -> News {
+        let mut later: Vec<_> = {
+            let all = self.known();
+            let later = all.by_node.iter().filter_map(|(uid, last)| {
+                let number = last.number.filter(|number| *number > known)?;
+                Some((number, *uid, Arc::clone(&last.report)))
+            });
+            later.collect()
+        };
+        later.sort_unstable_by_key(|(number, ..)| *number);
+        let (mut news, mut size) = (News::default(), 0);
+        news.last = known;
+        for (number, uid, report) in later {
+            size += report.status.size();
+            if size > NEWS_SIZE {
+                break;
+            }
+            news.last = number;
+            news.reports.insert(uid, Report::clone(&report));
+        }
+        news
+    }
+
+    fn learn(&self, reports: BTreeMap<Uid, Report>) {
+        let mut known = self.known();
+        for (uid, report) in reports {
+            let is_known = known
+                .by_node
+                .get(&uid)
+                .is_some_and(|last| last.report.last_seen >= report.last_seen);
+            if !is_known {
+                let last = Last {
+                    report: Arc::new(report),
+                    number: None,
+                };
+                known.by_node.insert(uid, last);
+                known.is_news = true;
+            }
+        }
     }
 }
 
@@ -195,6 +260,67 @@ mod tests {
         fs::remove_file(&path).unwrap();
         reports.save(&nodes);
         assert!(!path.exists(), "it was written without news");
+    }
+
+    #[test]
+    fn other_heads_hear_what_came_since_they_asked_last() {
+        use ::heads::reports::Reports as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let [one, other] = ["one.json", "other.json"].map(|name| directory.path().join(name));
+        let (one, other) = (Reports::open(one), Reports::open(other));
+        let report = |reports: &Reports, node, at, load| {
+            reports
+                .take(node, &facts(json!({"load": load})), second(at))
+                .unwrap();
+        };
+        report(&one, N1, 1, 1);
+        report(&other, N2, 1, 1);
+        let first = one.news(0);
+        assert_eq!(first.reports.keys().collect::<Vec<_>>(), [&N1]);
+        other.learn(first.reports);
+        assert_eq!(other.last(N1), one.last(N1));
+        // Nothing comes back as if it were news, and nothing comes twice.
+        assert_eq!(other.news(0).reports.keys().collect::<Vec<_>>(), [&N2]);
+        assert_eq!(
+            one.news(first.last),
+            News {
+                last: first.last,
+                ..News::default()
+            }
+        );
+
+        // The node asks the other head now; what the first one knew is old.
+        report(&other, N1, 5, 5);
+        report(&one, N2, 1, 7);
+        let (news, old) = (other.news(0), one.news(first.last));
+        one.learn(news.reports);
+        assert_eq!(one.last(N1).unwrap().status, facts(json!({"load": 5})));
+        other.learn(old.reports);
+        assert_eq!(other.last(N1).unwrap().last_seen, second(5));
+        assert_eq!(other.last(N2).unwrap().status, facts(json!({"load": 1})));
+    }
+
+    #[test]
+    fn a_head_hears_no_more_at_a_time_than_is_reasonable() {
+        use ::heads::reports::Reports as _;
+
+        let directory = tempfile::tempdir().unwrap();
+        let reports = Reports::open(directory.path().join("status.json"));
+        let large = facts(json!({"log": "x".repeat(30_000)}));
+        let count = u8::try_from(NEWS_SIZE / 30_000 + 10).unwrap();
+        for node in 0..count {
+            reports
+                .take(Uid::from_bytes([node; 16]), &large, second(1))
+                .unwrap();
+        }
+        let first = reports.news(0);
+        assert!(first.reports.len() < count.into());
+        let second = reports.news(first.last);
+        assert_eq!(
+            first.reports.len() + second.reports.len(),
+            usize::from(count)
+        );
     }
 
     #[test]

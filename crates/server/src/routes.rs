@@ -6,7 +6,9 @@
 use std::{future::Future, pin::Pin};
 
 use http::{Method, Response};
-use model::{AdminSpec, Attributes, BootConfigSpec, GitRepoSpec, GroupSpec, NodeSpec, Uid};
+use model::{
+    AdminSpec, Attributes, BootConfigSpec, GitRepoSpec, GroupSpec, HeadSpec, NodeSpec, Uid,
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::{
@@ -16,9 +18,11 @@ use crate::{
     boot::{Delivery, ignition, ignition_bin, kickstart, ztp},
     call::Call,
     health, install,
-    install::{download, installer},
+    install::{download, head, installer, join, password},
     manage::objects::{Listed, Shown},
-    manage::{admins, attributes, check, cluster, files, ledger, nodes, objects, packages, render},
+    manage::{
+        admins, attributes, check, cluster, files, heads, ledger, nodes, objects, packages, render,
+    },
     metrics, openapi,
     reply::Body,
     repo, status,
@@ -175,6 +179,10 @@ pub(crate) static ROUTES: &[Route] = &[
     boot!("/install/client/download/{*name}", download::get, "A client package: NAME, KIND/NAME or KIND/ARCHITECTURE/NAME").query(&["pkg", "arch"]).unhurried(),
     boot!("/download/{*name}", download::get, "The same by its short path").query(&["pkg", "arch"]).unhurried(),
     boot!("/repo/{*name}", repo::get, "The client packages as a repository: rpm/ for dnf, deb/ for apt").unhurried(),
+    boot!("/repo/head/{*name}", repo::head::get, "The packages of the head itself: rpm/ for dnf, deb/ for apt, tar/").unhurried(),
+    // What makes a head of another machine.
+    boot!("/install/head/scyld-install", head::get, "The script that joins a machine to this head's cluster, as another head").unhurried(),
+    boot!("/install/head/cw-install", head::get, "The same by its other name").unhurried(),
     // What the agent on a node asks for again and again.
     route(
         Method::GET,
@@ -194,11 +202,15 @@ pub(crate) static ROUTES: &[Route] = &[
     .takes::<status::Report>()
     .gives::<status::Taken>(),
     // What anybody may ask.
+    public!(GET "/install/repo", install::repo::get, "Where another machine gets the packages of this head: a source of dnf, of apt, or the URL of a tar").query(&["pkg"]).unhurried().gives::<String>(),
     public!(GET "/healthz", health::healthz, "Whether boot files can be served"),
     public!(GET "/readyz", health::readyz, "Whether changes can be made, too"),
     public!(GET "/metrics", metrics::get, "Counters for Prometheus"),
     public!(GET "/openapi.json", openapi::get, "This document"),
     public!(POST "/auth/login", auth::login, "Open a session").takes::<Login>().gives::<Tokens>(),
+    public!(GET "/install/head/join", join::challenge, "What a machine is to prove that wants to join").gives::<serde_json::Value>(),
+    public!(POST "/install/head/join", join::admit, "Let in a machine that knows the cluster database password").takes::<serde_json::Value>().gives::<serde_json::Value>().unhurried(),
+    public!(POST "/install/password", password::post, "Whether this is the cluster database password").takes::<password::Try>(),
     public!(POST "/auth/refresh", auth::refresh, "Renew a session's tokens").takes::<Refresh>().gives::<Tokens>(),
     // Management.
     admin!(POST "/auth/logout", auth::logout, "End this session"),
@@ -242,6 +254,12 @@ pub(crate) static ROUTES: &[Route] = &[
     admin!(DELETE "/admin/{id}", objects::delete::<AdminSpec>, "Delete an administrator, but never the last one"),
     admin!(GET "/cluster", cluster::show, "What holds for the whole cluster").gives::<cluster::ClusterView>(),
     admin!(PATCH "/cluster", cluster::patch, "Change the cluster's name, domain or default group").takes::<cluster::ClusterBody>().gives::<cluster::ClusterView>(),
+    admin!(GET "/cluster/status", heads::status, "How all heads are, by their own word"),
+    admin!(GET "/cluster/backup", cluster::backup, "A copy of the cluster's state, a database of SQLite").unhurried(),
+    admin!(POST "/cluster/etcd", heads::move_to_etcd, "Move the cluster to etcd, which several heads share").unhurried(),
+    admin!(GET "/heads", objects::list::<HeadSpec>, "The heads, once there are several").query(LISTS).gives::<Listed<HeadSpec>>(),
+    admin!(GET "/head/{id}", objects::show::<HeadSpec>, "A head").gives::<Shown<HeadSpec>>(),
+    admin!(DELETE "/head/{id}", heads::delete, "Take a head out of the cluster").query(&["force"]).unhurried(),
     admin!(GET "/files", files::list, "The boot files").query(&["name", "limit", "cursor"]),
     admin!(GET "/files/{*name}", files::show, "A boot file as it is stored"),
     admin!(PUT "/files/{*name}", files::put, "Store a boot file: the raw bytes are the body"),

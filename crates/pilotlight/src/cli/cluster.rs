@@ -9,6 +9,7 @@ use super::object::Kind;
 use super::words::{self, Assignment, Field, Form};
 use crate::client::Ask;
 use crate::error::Error;
+use crate::table::{Table, cell, counted};
 
 /// The one object without a name in its path.
 const CLUSTER: Kind = Kind {
@@ -40,6 +41,12 @@ pub(crate) enum Cluster {
     #[command(after_help = "Example:
   pilotlight cluster show")]
     Show,
+    /// Show how its heads are: who leads, who is behind, whose files differ
+    ///
+    /// Ends with exit code 1 when something is not in order.
+    #[command(after_help = "Example:
+  pilotlight cluster status")]
+    Status,
     /// Change fields of the cluster
     ///
     /// Fields: name, domain, default_group. An empty value clears a field.
@@ -65,6 +72,7 @@ impl Cluster {
                     .output
                     .show(&answer.data, |cluster| CLUSTER.details(cluster))
             }
+            Self::Status => status(session).await,
             Self::Update(update) => {
                 let fields = words::fields(update.words, CLUSTER.fields, false)?;
                 let ask = Ask::new(Method::PATCH, CLUSTER.item).json(&Value::Object(fields));
@@ -72,5 +80,97 @@ impl Cluster {
                 session.output.done(&answer.data, None, "cluster updated")
             }
         }
+    }
+}
+
+async fn status(session: &mut Session) -> Result<(), Error> {
+    let data = session.client.ask(Ask::get("/cluster/status")).await?.data;
+    let heads = || data["heads"].as_array().into_iter().flatten();
+    let mut faults = Vec::new();
+    let mut table = Table::new([
+        "head",
+        "url",
+        "leads",
+        "link",
+        "behind",
+        "files",
+        "differ",
+        "conflicts",
+    ]);
+    for head in heads() {
+        let (name, status) = (cell(&head["name"]), &head["status"]);
+        let count = |what: &str| status["files"][what].as_u64().unwrap_or_default();
+        let differ = count("missing") + count("differing");
+        let unpublished = count("unpublished");
+        let link = match status["link"]["state"].as_str() {
+            Some(link) => link.to_owned(),
+            None => "no answer".to_owned(),
+        };
+        for fault in [&head["fault"], &status["link"]["why"]] {
+            faults.extend(fault.as_str().map(|fault| format!("{name}: {fault}")));
+        }
+        if status["files"]["are_compared"] == false {
+            faults.push(format!("{name}: it is still comparing its files"));
+        }
+        if differ > 0 {
+            faults.push(format!(
+                "{name}: {} not there yet, or in another version",
+                counted(differ as usize, "file")
+            ));
+        }
+        if unpublished > 0 {
+            faults.push(format!(
+                "{name}: {} that no other head knows of yet",
+                counted(unpublished as usize, "file")
+            ));
+        }
+        if status["conflicts"]
+            .as_u64()
+            .is_some_and(|conflicts| conflicts > 0)
+        {
+            faults.push(format!(
+                "{name}: overridden versions of files lie in its directory conflicts"
+            ));
+        }
+        let is_leader = data["etcd"]["leader"].as_str() == Some(&name);
+        table.row([
+            name,
+            cell(&head["url"]),
+            if is_leader { "leads" } else { "" }.to_owned(),
+            link,
+            cell(&head["behind"]),
+            cell(&status["files"]["alike"]),
+            if status.is_null() {
+                String::new()
+            } else {
+                (differ + unpublished).to_string()
+            },
+            cell(&status["conflicts"]),
+        ]);
+    }
+    let etcd = &data["etcd"];
+    if let (Some(voters), Some(healthy), Some(needed)) = (
+        etcd["voters"].as_u64(),
+        etcd["healthy"].as_u64(),
+        etcd["needed"].as_u64(),
+    ) && healthy < voters
+    {
+        faults.push(format!(
+            "etcd: {healthy} of {voters} members answer, {needed} are needed for changes"
+        ));
+    }
+    faults.extend(etcd["fault"].as_str().map(|fault| format!("etcd: {fault}")));
+    if session.output.is_json() {
+        session.output.json(&data)?;
+    } else if heads().next().is_none() {
+        session
+            .output
+            .remark("this head is alone; its cluster is in its own database")?;
+    } else {
+        session.output.table(&table)?;
+    }
+    match faults[..] {
+        [] => Ok(()),
+        _ => Err(Error::Found(faults.join("\n"))),
     }
 }

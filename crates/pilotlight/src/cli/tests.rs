@@ -51,14 +51,16 @@ fn the_commands_are_those_documented() {
     let expected = [
         "admin create, admin delete, admin list, admin show, admin update",
         "bootconfig create, bootconfig delete, bootconfig list, bootconfig show, bootconfig update",
-        "butane, check, cluster show, cluster update, completions, config check, demo",
+        "butane, check, cluster show, cluster status, cluster update, completions, config check, demo",
         "file delete, file list, file put, file show",
         "gitrepo create, gitrepo delete, gitrepo list, gitrepo show, gitrepo update",
         "group clear, group create, group delete, group list, group set, group show, group update",
+        "head leave, head list, head remove, head show, head-package, init, join",
         "ledger, login, logout, man",
         "node clear, node create, node delete, node join, node leave, node list, node set, node show, node update",
         "package add, package convert, package list, package rm, package show",
-        "render ignition, render kickstart, render ztp, serve, token",
+        "render ignition, render kickstart, render ztp, serve",
+        "store backup, store migrate, store restore, token",
     ];
     assert_eq!(paths.join(",").trim_start(), expected.join(", "));
 }

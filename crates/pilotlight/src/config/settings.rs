@@ -1,5 +1,6 @@
 //! Every setting: its key, type, unit and default, once.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::{Serialize, Serializer};
 use super::choice::choice;
 use super::network::{AllowedSource, BaseUrl, Network};
 use super::reader::Reader;
-use super::written::{duration, line, list_of, more_than_zero, number, path, size, word};
+use super::written::{duration, line, list_of, more_than_zero, number, path, port, size, word};
 use super::{Flags, ListenAddress};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) packages: Packages,
     /// `[store]`
     pub(crate) store: Store,
+    /// `[heads]`
+    pub(crate) heads: Heads,
     /// `[replicate]`
     pub(crate) replicate: Replicate,
     /// `[ledger]`
@@ -70,7 +73,16 @@ impl Settings {
         }
         let listen = match (written, &flags.listen[..]) {
             (None, []) => vec![ListenAddress::new("0.0.0.0", 80)],
-            (written, flags) => [written.unwrap_or_default(), flags.to_vec()].concat(),
+            (written, flags) => {
+                let mut listen: Vec<ListenAddress> = written.unwrap_or_default();
+                for address in flags {
+                    // The same address again is the same listener.
+                    if !listen.contains(address) {
+                        listen.push(address.clone());
+                    }
+                }
+                listen
+            }
         };
         let mut data = reader.value("data", path, "/var/lib/pilotlight".into());
         if let Some(given) = &flags.data {
@@ -96,6 +108,7 @@ impl Settings {
             fetch: Fetch::read(reader),
             packages: Packages::read(reader),
             store: Store::read(reader),
+            heads: Heads::read(reader),
             replicate: Replicate::read(reader),
             ledger: Ledger::read(reader),
             log: Log::read(reader),
@@ -465,16 +478,61 @@ pub(crate) struct Store {
     pub(crate) engine: Engine,
     /// An etcd that is there already; without one, the head runs its own.
     pub(crate) etcd_endpoints: Vec<String>,
+    /// The authority that the certificates of that etcd are of, PEM.
+    pub(crate) etcd_ca: Option<PathBuf>,
+    /// The certificate this head shows to it, PEM.
+    pub(crate) etcd_cert: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    pub(crate) etcd_key: Option<PathBuf>,
+    /// The user to log in to it as.
+    pub(crate) etcd_user: Option<String>,
+    /// The file with that user's password.
+    pub(crate) etcd_password_file: Option<PathBuf>,
 }
 
 impl Store {
     fn read(reader: &mut Reader<'_>) -> Self {
-        let store = Self {
-            engine: reader.value("store.engine", word, Engine::Sqlite),
-            etcd_endpoints: reader.value("store.etcd_endpoints", list_of(line), Vec::new()),
-        };
-        if store.engine == Engine::Sqlite && !store.etcd_endpoints.is_empty() {
+        let engine = reader.value("store.engine", word, Engine::Sqlite);
+        let endpoints = reader.value("store.etcd_endpoints", list_of(line), Vec::new());
+        // The short form says it all.
+        let etcd: Vec<_> = reader.value("store.etcd", list_of(line), Vec::new());
+        if !etcd.is_empty() && !endpoints.is_empty() {
+            reader.refuse(
+                "store.etcd",
+                "says the same as store.etcd_endpoints; give one of them",
+            );
+        }
+        if engine == Engine::Sqlite && !endpoints.is_empty() {
             reader.refuse("store.etcd_endpoints", "needs store.engine = \"etcd\"");
+        }
+        let store = Self {
+            engine: if etcd.is_empty() {
+                engine
+            } else {
+                Engine::Etcd
+            },
+            etcd_endpoints: [endpoints, etcd].concat(),
+            etcd_ca: reader.optional("store.etcd_ca", path),
+            etcd_cert: reader.optional("store.etcd_cert", path),
+            etcd_key: reader.optional("store.etcd_key", path),
+            etcd_user: reader.optional("store.etcd_user", line),
+            etcd_password_file: reader.optional("store.etcd_password_file", path),
+        };
+        let pairs = [
+            ("store.etcd_cert", store.etcd_cert.is_some()),
+            ("store.etcd_key", store.etcd_key.is_some()),
+            ("store.etcd_user", store.etcd_user.is_some()),
+            (
+                "store.etcd_password_file",
+                store.etcd_password_file.is_some(),
+            ),
+        ];
+        for [(key, given), (other, other_given)] in pairs.as_chunks().0 {
+            if *given && !*other_given {
+                reader.refuse(key, &format!("needs {other} too"));
+            } else if *other_given && !*given {
+                reader.refuse(other, &format!("needs {key} too"));
+            }
         }
         store
     }
@@ -483,10 +541,35 @@ impl Store {
 choice! {
     /// What keeps the cluster's state.
     Engine {
-        /// A database file of this head alone.
+        /// A database file, until another head joins and moves the cluster to etcd.
         Sqlite = "sqlite",
-        /// Shared by several heads.
+        /// etcd, from the first start on.
         Etcd = "etcd",
+    }
+}
+
+/// How heads reach each other.
+#[derive(Debug, Serialize)]
+pub(crate) struct Heads {
+    /// This head's address for the others; without one, that of its first listener.
+    pub(crate) address: Option<IpAddr>,
+    /// The port where heads exchange files.
+    pub(crate) port: u16,
+    /// The port of this head's etcd.
+    pub(crate) etcd_client_port: u16,
+    /// The port where its etcd talks with the others'.
+    pub(crate) etcd_peer_port: u16,
+}
+
+impl Heads {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let port = || more_than_zero(port);
+        Self {
+            address: reader.optional("heads.address", word),
+            port: reader.value("heads.port", port(), 2381),
+            etcd_client_port: reader.value("heads.etcd_client_port", port(), 2379),
+            etcd_peer_port: reader.value("heads.etcd_peer_port", port(), 2380),
+        }
     }
 }
 

@@ -87,6 +87,16 @@ gnupg_home = "/etc/pilotlight/gnupg"
 [store]
 engine = "etcd"
 etcd_endpoints = ["https://10.0.0.1:2379"]
+etcd_ca = "/etc/pilotlight/etcd-ca.pem"
+etcd_cert = "/etc/pilotlight/etcd.pem"
+etcd_key = "/etc/pilotlight/etcd-key.pem"
+etcd_user = "pilotlight"
+etcd_password_file = "/etc/pilotlight/etcd-password"
+[heads]
+address = "10.0.0.2"
+port = 3381
+etcd_client_port = 3379
+etcd_peer_port = 3380
 [replicate]
 max_rate = "10MiB"
 [ledger]
@@ -125,8 +135,9 @@ fn an_empty_file_gives_the_defaults() {
 fn every_key_is_read_from_the_file() {
     let loaded = load(EVERYTHING);
     for (key, origin) in &loaded.origins {
+        // That one says the same as store.etcd_endpoints, and both is refused.
         assert!(
-            matches!(origin, Origin::File { .. }),
+            *key == "store.etcd" || matches!(origin, Origin::File { .. }),
             "{key} came from {origin}"
         );
     }
@@ -156,8 +167,17 @@ fn every_key_is_read_from_the_file() {
     assert_eq!(settings.fetch.redirects, 0);
     assert_eq!(settings.packages.convert, Convert::OnArrival);
     assert_eq!(settings.store.engine, Engine::Etcd);
+    assert_eq!(settings.store.etcd_endpoints, ["https://10.0.0.1:2379"]);
+    assert_eq!(settings.heads.address, Some([10, 0, 0, 2].into()));
     assert_eq!(settings.replicate.max_rate, Some(10 << 20));
     assert_eq!(settings.log.level, LogLevel::Debug);
+}
+
+#[test]
+fn an_etcd_that_is_run_elsewhere_can_be_named_in_short() {
+    let store = settings(load("[store]\netcd = [\"https://10.0.0.1:2379\"]")).store;
+    assert_eq!(store.engine, Engine::Etcd);
+    assert_eq!(store.etcd_endpoints, ["https://10.0.0.1:2379"]);
 }
 
 #[test]
@@ -264,6 +284,18 @@ fn settings_that_do_not_go_together_are_faults() {
         (
             "[store]\netcd_endpoints = [\"a\"]",
             "p.toml:2: store.etcd_endpoints: needs store.engine = \"etcd\"",
+        ),
+        (
+            "[store]\nengine = \"etcd\"\netcd_endpoints = [\"a\"]\netcd = [\"b\"]",
+            "p.toml:4: store.etcd: says the same as store.etcd_endpoints; give one of them",
+        ),
+        (
+            "[store]\netcd_cert = \"c\"",
+            "p.toml:2: store.etcd_cert: needs store.etcd_key too",
+        ),
+        (
+            "[store]\netcd_password_file = \"p\"",
+            "p.toml:2: store.etcd_password_file: needs store.etcd_user too",
         ),
         (
             "[auth]\naccess_ttl = \"60d\"",

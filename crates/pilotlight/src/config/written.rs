@@ -129,6 +129,12 @@ pub(crate) fn number(written: Written<'_>) -> Parsed<u32> {
     }
 }
 
+/// A port number.
+pub(crate) fn port(written: Written<'_>) -> Parsed<u16> {
+    let port = number(written)?.try_into();
+    port.or_else(|_| written.refused(format!("must be a port, {} at most", u16::MAX)))
+}
+
 /// What `FromStr` reads.
 pub(crate) fn word<T: FromStr<Err: Display>>(written: Written<'_>) -> Parsed<T> {
     let text = written.text("a text")?;

@@ -8,6 +8,7 @@ use std::{
 
 use content::OpenFile;
 use http::HeaderMap;
+use model::Tree;
 use package::Architecture;
 
 use crate::{Error, boot::Delivery, call::Call};
@@ -20,14 +21,20 @@ const SYSTEM_PLACES: [&str; 2] = [
 
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let architecture = call.query.value("arch")?.unwrap_or(Architecture::X86_64);
-    let head = Arc::clone(&call.head);
-    let (file, sha256) = tokio::task::spawn_blocking(move || {
-        let file = head.ignition_bin.of(architecture).open()?;
-        let sha256 = head.digests.of(&file).map_err(Unfit::from);
-        let sha256 = sha256.map_err(|unfit| unfit.at(file.path().display()))?;
-        Ok::<_, Error>((file, sha256))
-    })
-    .await??;
+    let open = || {
+        let head = Arc::clone(&call.head);
+        async move {
+            tokio::task::spawn_blocking(move || {
+                let file = head.ignition_bin.of(architecture).open()?;
+                let sha256 = head.digests.of(&file).map_err(Unfit::from);
+                let sha256 = sha256.map_err(|unfit| unfit.at(file.path().display()))?;
+                Ok::<_, Error>((file, sha256))
+            })
+            .await?
+        }
+    };
+    let path = format!("{architecture}/ignition");
+    let (file, sha256) = call.head.awaiting(Tree::Ignition, &path, open).await?;
     Ok(Delivery::of_file(file, sha256, HeaderMap::new()))
 }
 

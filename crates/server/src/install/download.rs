@@ -20,10 +20,15 @@ const SCRIPTLETS: HeaderName = HeaderName::from_static("x-package-scriptlets");
 pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
     let wanted = Wanted::of(call)?;
     let packages = &call.head.packages;
-    let opened = packages
-        .get(wanted.kind, wanted.architecture, wanted.package)
-        .await?;
-    delivery(opened)
+    let get = || packages.get(wanted.kind, wanted.architecture, wanted.package);
+    let opened = match get().await {
+        Err(PackagesError::NotFound { .. }) => {
+            call.head.await_packages(wanted.package).await;
+            get().await
+        }
+        opened => opened,
+    };
+    delivery(opened?)
 }
 
 /// Waits until the packages that lay there at the start are read, but not beyond `patience`.

@@ -1,11 +1,17 @@
 //! `/cluster`: what holds for the whole cluster.
 
+use content::OpenFile;
 use http::Response;
 use model::{Cluster, ClusterState, Expect, Kind, Name, Revision, Transaction};
 use serde::{Deserialize, Deserializer, Serialize};
 use store::StoreError;
 
-use crate::{Error, call::Call, envelope, reply::Body};
+use crate::{
+    Error,
+    call::Call,
+    envelope,
+    reply::{self, Body, FileBody},
+};
 
 /// The cluster as a client sees it.
 #[derive(Serialize, schemars::JsonSchema)]
@@ -115,4 +121,22 @@ pub(crate) async fn patch(call: &mut Call) -> Result<Response<Body>, Error> {
             Err(error) => return Err(call.refused(&error)),
         }
     }
+}
+
+/// `GET /cluster/backup`: what is kept of the cluster, in a file that `pilotlight store restore` takes.
+pub(crate) async fn backup(call: &mut Call) -> Result<Response<Body>, Error> {
+    let directory = tempfile::tempdir_in(&call.head.settings.data);
+    let directory =
+        directory.map_err(|error| Error::Unavailable(format!("no room for a copy: {error}")))?;
+    let copy = directory.path().join("backup.db");
+    let copied = call.head.live.store().backup(&copy).await;
+    copied.map_err(|error| call.refused(&error))?;
+    // Open, it outlives its name.
+    let opened = tokio::task::spawn_blocking(move || {
+        let opened = OpenFile::open(&copy);
+        drop(directory);
+        opened
+    });
+    let opened = opened.await?.map_err(Error::internal)?;
+    Ok(reply::binary(Body::File(FileBody::new(opened))))
 }

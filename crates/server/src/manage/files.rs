@@ -6,6 +6,7 @@ use bytes::Bytes;
 use content::{ContentError, FileEntry, FileName, Sha256Digest, Stored};
 use http::{HeaderMap, Response, StatusCode};
 use jiff::Timestamp;
+use model::Tree;
 use serde_json::{Value, json};
 
 use super::{condition::Condition, list};
@@ -67,6 +68,8 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
         // No node would be served it.
         return Err(Error::Unprocessable(format!("{name} would be empty")));
     }
+    call.head.check_changeable()?;
+    let path = name.to_string();
     let head = Arc::clone(&call.head);
     let stored = tokio::task::spawn_blocking(move || {
         let files = &head.boot_files;
@@ -75,6 +78,7 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
         Ok::<_, ContentError>((stored, warnings(&head, &name, &body)))
     });
     let (Stored { entry, created }, warnings) = stored.await??;
+    call.head.publish(Tree::Kickstarts, &path).await?;
     let status = if created {
         StatusCode::CREATED
     } else {
@@ -110,11 +114,14 @@ fn warnings(head: &Head, name: &FileName, bytes: &Bytes) -> Vec<String> {
 pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Error> {
     let name = name(call)?;
     let condition = Condition::of(call.headers());
+    call.head.check_changeable()?;
+    let path = name.to_string();
     let files = Arc::clone(&call.head.boot_files);
     let deleted = tokio::task::spawn_blocking(move || {
         condition.with(|precondition| files.delete(&name, precondition))
     });
     deleted.await??;
+    call.head.publish(Tree::Kickstarts, &path).await?;
     Ok(envelope::done())
 }
 

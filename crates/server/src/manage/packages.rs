@@ -10,6 +10,7 @@ use content::{
 use http::{Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
+use model::Tree;
 use package::Kind;
 use serde_json::{Map, Value, json};
 
@@ -77,8 +78,12 @@ pub(crate) async fn show_file(call: &mut Call) -> Result<Response<Body>, Error> 
 pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
     let file = file(call)?;
     let condition = Condition::of(call.headers()).of_package();
+    call.head.check_changeable()?;
     let body = upload(call)?;
     let Stored { entry, created } = call.head.packages.put(&file, condition, body).await?;
+    call.head
+        .publish(Tree::Clientpkgs, &file.to_string())
+        .await?;
     let status = match created {
         true => StatusCode::CREATED,
         false => StatusCode::OK,
@@ -91,7 +96,11 @@ pub(crate) async fn put(call: &mut Call) -> Result<Response<Body>, Error> {
 pub(crate) async fn delete(call: &mut Call) -> Result<Response<Body>, Error> {
     let file = file(call)?;
     let condition = Condition::of(call.headers()).of_package();
+    call.head.check_changeable()?;
     call.head.packages.remove(&file, condition).await?;
+    call.head
+        .publish(Tree::Clientpkgs, &file.to_string())
+        .await?;
     Ok(envelope::done())
 }
 

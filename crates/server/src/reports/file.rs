@@ -5,12 +5,10 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, Write},
     path::PathBuf,
-    sync::Arc,
 };
 
+use ::heads::reports::Report;
 use model::Uid;
-
-use super::Report;
 
 pub(super) struct ReportsFile {
     path: PathBuf,
@@ -26,20 +24,16 @@ impl ReportsFile {
         }
     }
 
-    pub(super) fn read(&self) -> HashMap<Uid, Arc<Report>> {
+    pub(super) fn read(&self) -> HashMap<Uid, Report> {
         let read = fs::read(&self.path).and_then(|text| Ok(serde_json::from_slice(&text)?));
-        let reports: HashMap<Uid, Report> = match read {
+        match read {
             Ok(reports) => reports,
             Err(error) if error.kind() == io::ErrorKind::NotFound => HashMap::new(),
             Err(error) => {
                 tracing::warn!(file = %self.path.display(), %error, "what nodes reported before cannot be read; they will report again");
                 HashMap::new()
             }
-        };
-        let shared = reports
-            .into_iter()
-            .map(|(uid, report)| (uid, Arc::new(report)));
-        shared.collect()
+        }
     }
 
     /// Whether it was written. What keeps it from being is said in the log, once until it works again.

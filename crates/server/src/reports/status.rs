@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use ::heads::reports::Report;
 use jiff::{SignedDuration, Timestamp};
 use model::{ClusterState, Facts, Node};
 
-use super::{Report, Reports, period::status_secs};
+use super::{Reports, period::status_secs};
 
 /// So many periods may pass without a report before a node counts as down.
 const PATIENCE: u32 = 3;

@@ -6,14 +6,12 @@ use content::Sha256Digest;
 use package::{Architecture, Kind, PackageName};
 
 use super::OperatingSystem;
+use crate::install::shell::{
+    DEB, DOWNLOAD, OneLine, PROGRAMS, Parts, Quoted, RPM, SERVICE, TAR, WANTED,
+};
 
 const ARGUMENTS: &str = include_str!("../../../../../assets/install/arguments.sh");
-const PROGRAMS: &str = include_str!("../../../../../assets/install/programs.sh");
-const DOWNLOAD: &str = include_str!("../../../../../assets/install/download.sh");
 const PRE_INSTALLER: &str = include_str!("../../../../../assets/install/pre-installer.sh");
-const RPM: &str = include_str!("../../../../../assets/install/rpm.sh");
-const DEB: &str = include_str!("../../../../../assets/install/deb.sh");
-const TAR: &str = include_str!("../../../../../assets/install/tar.sh");
 const INSTALLER: &str = include_str!("../../../../../assets/install/installer.sh");
 
 /// The script that finds out what its machine is.
@@ -77,40 +75,10 @@ impl fmt::Display for Installer<'_> {
             Kind::Deb => DEB,
             Kind::Tar => TAR,
         };
-        let parts = [ARGUMENTS, PROGRAMS, DOWNLOAD, packages, INSTALLER];
+        let parts = [
+            ARGUMENTS, PROGRAMS, DOWNLOAD, WANTED, SERVICE, packages, INSTALLER,
+        ];
         write!(f, "}}\n{}", Parts(&parts))
-    }
-}
-
-/// The parts of a script, each without its first line, which names the shell.
-struct Parts<'a>(&'a [&'a str]);
-
-impl fmt::Display for Parts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|part| {
-            let (_, rest) = part.split_once('\n').unwrap_or_default();
-            write!(f, "\n{rest}")
-        })
-    }
-}
-
-/// A text as one word of a shell script, which stands for nothing but itself.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // No shell can hold a NUL.
-        let text = self.0.replace('\0', "").replace('\'', r"'\''");
-        write!(f, "'{text}'")
-    }
-}
-
-/// A text that stays in its comment.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.replace(char::is_control, " "))
     }
 }
 
@@ -119,8 +87,6 @@ impl fmt::Display for OneLine<'_> {
 mod tests {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
-
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -213,20 +179,5 @@ mod tests {
         let call = format!("{definition}\n}}\nshow() {{ printf %s \"$2\"; }}\neach_package show\n");
         let (_, stdout, said) = run(call.as_bytes(), &[]);
         assert_eq!((stdout, said.as_str()), (version.into(), ""));
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
-
-        #[test]
-        fn a_quoted_text_is_one_word_that_stands_for_itself(
-            texts in proptest::collection::vec(r#"([^\x00]|['"$`\\\n!*;&|<>(){} ~#-]){0,40}"#, 1..20),
-        ) {
-            let words: Vec<_> = texts.iter().map(|text| Quoted(text).to_string()).collect();
-            let script = format!("printf '%s\\000' {}\n", words.join(" "));
-            let expected: String = texts.iter().flat_map(|text| [text, "\0"]).collect();
-            let (_, stdout, said) = run(script.as_bytes(), &[]);
-            prop_assert_eq!((String::from_utf8_lossy(&stdout), said.as_str()), (expected.into(), ""));
-        }
     }
 }
