@@ -1,6 +1,7 @@
 //! Measurements, each beside something well known in the same run.
 
 pub(crate) mod boot;
+pub(crate) mod heads;
 pub(crate) mod ignition;
 pub(crate) mod packages;
 pub(crate) mod state;

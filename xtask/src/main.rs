@@ -26,7 +26,7 @@ enum Task {
     Test(test::Options),
     /// Check what the compiler cannot: floors, purity, the table of routes, manifests, text, links
     Tidy,
-    /// Make the packages that nodes install
+    /// Make the packages that nodes and heads install
     Dist(dist::Options),
     /// Measure, beside something well known in the same run
     #[command(subcommand)]
@@ -41,6 +41,8 @@ enum Bench {
     Ignition,
     /// Client packages, beside nginx serving the same files, and rpms made tars beside rpm2archive and bsdtar
     Packages,
+    /// Several heads: copying packages beside curl, how soon writes are seen and go on, and what planning needs
+    Heads(bench::heads::Options),
     /// One change to the state of a cluster of 100,000 nodes
     State,
 }
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Task::Bench(Bench::Boot) => bench::boot::run(),
         Task::Bench(Bench::Ignition) => bench::ignition::run(),
         Task::Bench(Bench::Packages) => bench::packages::run(),
+        Task::Bench(Bench::Heads(options)) => bench::heads::run(&options),
         Task::Bench(Bench::State) => bench::state::run(),
     };
     match outcome {

@@ -61,6 +61,11 @@ const PROGRAMS: &[Program] = &[
         "ZTP scripts under the shell of small systems",
     ),
     program("dnf", "dnf", "nodes that install rpms, and dnf as a client"),
+    program(
+        "etcd",
+        "etcd-server",
+        "several heads that serve one cluster",
+    ),
     program("fcgiwrap", "fcgiwrap", "git repositories on a web server"),
     program("fish", "fish", "parsing the completions for fish"),
     program(
@@ -77,6 +82,7 @@ const PROGRAMS: &[Program] = &[
         "ignition",
         "machines provisioned by the real Ignition, and its opinion of configs",
     ),
+    program("ip", "iproute2", "heads that cannot reach each other"),
     program(
         "nginx",
         "nginx",
@@ -113,7 +119,7 @@ const PROGRAMS: &[Program] = &[
     program(
         "unshare",
         "util-linux",
-        "full disks, and a network for virtual machines",
+        "full disks, and networks for virtual machines and heads",
     ),
     program("wget", "wget", "wget as a client"),
     program("zsh", "zsh", "parsing the completions for zsh"),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use crate::{programs, repository};
@@ -18,9 +18,13 @@ use crate::{programs, repository};
 /// What `cargo xtask test` can be told.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Boot virtual machines, too (minutes; downloads a kernel and QEMU)
+    /// Boot virtual machines, too (minutes; downloads a kernel and QEMU), and take the time for several heads that
+    /// --heads takes
     #[arg(long)]
     vm: bool,
+    /// Only test several heads, and as often as it takes to find what is rare (minutes)
+    #[arg(long, conflicts_with = "vm")]
+    heads: bool,
     /// Install no Debian packages
     #[arg(long)]
     no_install: bool,
@@ -37,22 +41,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let mut skipped = programs::provide(!options.no_install)?;
     let mut failed = Vec::new();
 
-    heading("build");
-    let build = ["build", "--workspace", "--bins", "--tests"];
-    if !cargo(&root)
-        .args(build)
-        .status()
-        .context("cannot run cargo")?
-        .success()
-    {
-        bail!("the workspace does not build");
-    }
-
-    heading("pykickstart, which reads kickstarts as Anaconda does");
-    match script(Command::new(root.join("tests/clients/pykickstart.sh")).arg("true"))? {
-        Outcome::Passed => {}
-        Outcome::Failed(how) => failed.push(format!("tests/clients/pykickstart.sh {how}")),
-        Outcome::Skipped(why) => skipped.push(why),
+    if !options.heads {
+        build(&root)?;
+        heading("pykickstart, which reads kickstarts as Anaconda does");
+        match script(Command::new(root.join("tests/clients/pykickstart.sh")).arg("true"))? {
+            Outcome::Passed => {}
+            Outcome::Failed(how) => failed.push(format!("tests/clients/pykickstart.sh {how}")),
+            Outcome::Skipped(why) => skipped.push(why),
+        }
     }
 
     if options.vm {
@@ -67,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     heading("cargo test");
     let began = Instant::now();
-    let report = cargo_test(&root, &options.filter)?;
+    let report = cargo_test(&root, options)?;
     skipped.extend(report.skipped);
     if !report.passed {
         failed.push(format!("cargo test ({})", report.failed.join(", ")));
@@ -82,12 +78,25 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         passed_in_all(&report.summaries),
         began.elapsed().as_secs()
     );
+    for what in &report.measured {
+        println!("MEASURED: {what}");
+    }
     for what in &skipped {
         println!("SKIPPED: {what}");
     }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
+    Ok(())
+}
+
+fn build(root: &Path) -> Result<()> {
+    heading("build");
+    let status = cargo(root)
+        .args(["build", "--workspace", "--bins", "--tests"])
+        .status()
+        .context("cannot run cargo")?;
+    ensure!(status.success(), "the workspace does not build");
     Ok(())
 }
 
@@ -126,19 +135,23 @@ fn script(command: &mut Command) -> Result<Outcome> {
     })
 }
 
-fn cargo_test(root: &Path, filter: &[String]) -> Result<Report> {
+/// Asks the tests of several heads to take their time.
+const HEADS_IN_FULL: &str = "HEADS_IN_FULL";
+
+fn cargo_test(root: &Path, options: &Options) -> Result<Report> {
     let mut report = Report::default();
     let mut command = cargo(root);
-    // What passed tests have written is asked for to learn what they skipped.
-    command
-        .args([
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--",
-            "--show-output",
-        ])
-        .args(filter);
+    command.args(["test", "--no-fail-fast"]);
+    if options.heads {
+        command.args(["--package", "pilotlight", "--test", "heads"]);
+    } else {
+        command.arg("--workspace");
+    }
+    if options.heads || options.vm {
+        command.env(HEADS_IN_FULL, "1");
+    }
+    // What passed tests have written is asked for to learn what they skipped and measured.
+    command.args(["--", "--show-output"]).args(&options.filter);
     let status = watch(&mut command, |line| report.read(line))?;
     report.passed = status.success();
     Ok(report)
@@ -154,6 +167,8 @@ struct Report {
     failed: Vec<String>,
     /// What tests said they could not do here.
     skipped: Vec<String>,
+    /// Figures that tests told, which fail none.
+    measured: Vec<String>,
     in_output_of_passed: bool,
 }
 
@@ -175,13 +190,18 @@ impl Report {
             .strip_prefix("test ")
             .and_then(|rest| rest.strip_suffix(" ... FAILED"));
         self.failed.extend(failed.map(str::to_owned));
-        let skipped = line
-            .split_once("SKIPPED: ")
-            .map(|(_, what)| what.to_owned());
-        let is_skip = skipped.is_some();
-        self.skipped
-            .extend(skipped.filter(|what| !self.skipped.contains(what)));
-        is_skip || !self.in_output_of_passed
+        for (mark, told) in [
+            ("SKIPPED: ", &mut self.skipped),
+            ("MEASURED: ", &mut self.measured),
+        ] {
+            if let Some((_, what)) = line.split_once(mark) {
+                if !told.iter().any(|known| known == what) {
+                    told.push(what.to_owned());
+                }
+                return true;
+            }
+        }
+        !self.in_output_of_passed
     }
 }
 
@@ -290,8 +310,8 @@ mod tests {
     }
 
     #[test]
-    fn of_passed_tests_only_what_they_skipped_is_told() {
-        let output = "test a ... ok\ntest b ... FAILED\n\nsuccesses:\n\n---- a stdout ----\nchatter\nSKIPPED: no curl\nSKIPPED: no curl\n\n\
+    fn of_passed_tests_only_what_they_skipped_and_measured_is_told() {
+        let output = "test a ... ok\ntest b ... FAILED\n\nsuccesses:\n\n---- a stdout ----\nchatter\nSKIPPED: no curl\nSKIPPED: no curl\nMEASURED: 1 s\n\n\
                       successes:\n    a\n\ntest result: ok. 1 passed; 0 failed;\ntest result: ok. 0 passed; 0 failed;\nafter";
         let mut report = Report::default();
         let shown: Vec<_> = output.lines().filter(|line| report.read(line)).collect();
@@ -301,6 +321,7 @@ mod tests {
         );
         assert_eq!(report.failed, ["b"]);
         assert_eq!(report.skipped, ["no curl"]);
+        assert_eq!(report.measured, ["1 s"]);
         assert_eq!(report.summaries, ["test result: ok. 1 passed; 0 failed;"]);
     }
 

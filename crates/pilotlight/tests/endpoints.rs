@@ -175,7 +175,7 @@ fn management_needs_a_token_and_boot_files_do_not() {
     let revision = head.state_revision();
     let public = [
         "ignition",
-        "install/client",
+        "install/",
         "download/",
         "repo/",
         "kickstart",

@@ -3,49 +3,12 @@
 
 mod head;
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::Command;
+use std::fs;
 
-use head::{Head, Reply, curl, run, skip, until};
+use head::{Head, Reply, SmallDisk, curl, fill, until};
 use serde_json::json;
 
 const N1: &str = "127.0.0.11";
-
-/// A small file system in memory, mounted until this is dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None`, loudly, where nothing can be mounted.
-    fn mount(at: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&at).unwrap();
-        let options = format!("size={size},mode=755");
-        let output = run(Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(&at));
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            skip(&format!("a full disk: cannot mount one: {said}"));
-            return None;
-        }
-        Some(Self(at))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("--lazy").arg(&self.0));
-    }
-}
-
-/// Writes to a new file until there is no room for one more byte.
-fn fill(path: PathBuf) {
-    let mut filler = File::create(path).unwrap();
-    for size in [1 << 20, 1 << 12, 1] {
-        while filler.write_all(&vec![0; size]).is_ok() {}
-    }
-}
 
 #[test]
 fn on_a_full_disk_changes_are_refused_and_nodes_boot() {

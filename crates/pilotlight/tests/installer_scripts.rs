@@ -73,7 +73,15 @@ impl Site {
             "KIND={kind}\nARCHITECTURE=$(uname -m)\n\
              each_package() {{\n    \"$1\" pilotlight-node '{version}' {digest} '{url}'\n}}\n"
         );
-        let parts = ["arguments", "programs", "download", kind, "installer"];
+        let parts = [
+            "arguments",
+            "programs",
+            "download",
+            "wanted",
+            "service",
+            kind,
+            "installer",
+        ];
         fs::write(self.machine.path(script), self.script(&values, &parts)).unwrap();
     }
 

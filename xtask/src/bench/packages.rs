@@ -1,10 +1,10 @@
 //! Client packages: downloads beside nginx serving the same files, and rpms made tars beside rpm2archive and bsdtar.
 
-mod client_tar;
+pub(crate) mod client_tar;
 mod content;
 mod conversion;
 mod download;
-mod indexing;
+pub(crate) mod indexing;
 mod rpm;
 mod sink;
 

@@ -3,12 +3,14 @@
 use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::{Signal, kill_process};
 
 use super::{process::Process, storm};
 
@@ -17,6 +19,7 @@ const PORT: u16 = 8080;
 /// A running head.
 pub(crate) struct Head {
     process: Process,
+    port: u16,
     socket: PathBuf,
     /// How long it took to start.
     pub start: Start,
@@ -34,13 +37,25 @@ pub(crate) struct Start {
 impl Head {
     /// Starts the head whose state is in `directory`.
     pub(crate) fn start(binary: &Path, directory: &Path) -> Result<Self> {
+        Self::start_on(binary, directory, PORT, None)
+    }
+
+    /// Starts a head that listens on this port, and first on the address where other heads reach it.
+    pub(crate) fn start_on(
+        binary: &Path,
+        directory: &Path,
+        port: u16,
+        for_heads: Option<SocketAddr>,
+    ) -> Result<Self> {
         let (data, log) = (directory.join("data"), directory.join("pilotlight.log"));
         let configuration = directory.join("pilotlight.toml");
         // One machine asks as many.
         fs::write(&configuration, "[limits]\nconnections_per_address = 1000\n")?;
         let began = Instant::now();
         let mut child = Command::new(binary)
-            .args(["serve", "--listen", &format!("0.0.0.0:{PORT}")])
+            .arg("serve")
+            .args(for_heads.map(|address| format!("--listen={address}")))
+            .arg(format!("--listen=0.0.0.0:{port}"))
             .args([
                 Path::new("--config"),
                 &configuration,
@@ -61,20 +76,21 @@ impl Head {
             "the head does not start: {}",
             fs::read_to_string(log)?
         );
-        storm::get(PORT, 0, "/healthz")?;
+        storm::get(port, 0, "/healthz")?;
         let start = Start {
             listening,
             answered: began.elapsed(),
         };
         Ok(Self {
             process,
+            port,
             socket: data.join("api.sock"),
             start,
         })
     }
 
     pub(crate) fn port(&self) -> u16 {
-        PORT
+        self.port
     }
 
     /// Its local socket.
@@ -89,6 +105,17 @@ impl Head {
     /// The CPU time that recording fetches has taken.
     pub(crate) fn recorder(&self) -> Result<Duration> {
         self.process.cpu_of_threads("ledger")
+    }
+
+    /// Ends it and its etcd as a power cut would.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        let etcd = self.process.children("etcd")?;
+        self.process.kill()?;
+        for process in etcd {
+            // It may have ended with its head.
+            let _ = kill_process(process, Signal::KILL);
+        }
+        Ok(())
     }
 
     /// Ends it.

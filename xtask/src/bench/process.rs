@@ -64,10 +64,7 @@ impl Process {
     }
 
     fn status(&self, key: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix(key));
-        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
-        kib.with_context(|| format!("no {key} of process {}", self.id()))
+        status(&self.id().to_string(), key)
     }
 
     /// Waits until it does nothing for a moment, but not for ever.
@@ -81,6 +78,26 @@ impl Process {
             }
             before = now;
         }
+        Ok(())
+    }
+
+    /// Its children of this name.
+    pub(crate) fn children(&self, name: &str) -> Result<Vec<Pid>> {
+        let mut children = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let of_thread = fs::read_to_string(thread?.path().join("children"))?;
+            children.extend(of_thread.split_whitespace().filter_map(|child| {
+                let of_name = fs::read_to_string(format!("/proc/{child}/comm")).ok()?;
+                Pid::from_raw(child.parse().ok()?).filter(|_| of_name.trim() == name)
+            }));
+        }
+        Ok(children)
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
         Ok(())
     }
 
@@ -100,6 +117,18 @@ impl Drop for Process {
             eprintln!("process {} cannot be ended: {error:#}", self.id());
         }
     }
+}
+
+/// Resident memory of a process that another has started, in KiB.
+pub(crate) fn resident(process: Pid) -> Result<u64> {
+    status(&process.as_raw_nonzero().to_string(), "VmRSS:")
+}
+
+fn status(id: &str, key: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    let kib = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+    kib.with_context(|| format!("no {key} of process {id}"))
 }
 
 fn cpu_of(path: &str) -> Result<Duration> {

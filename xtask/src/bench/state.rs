@@ -36,7 +36,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
         let change = node(index, "changed", u64::from(change) + 2)?;
         let began = Instant::now();
         let mut next = current.clone();
-        next.apply(&[change])?;
+        next.apply(change.revision, &[change])?;
         current = next;
         times.push(began.elapsed());
     }

@@ -15,9 +15,11 @@ const FLOORS: &[(&str, u8)] = &[
     ("store", 2),
     ("content", 2),
     ("node-package", 2),
-    ("server", 3),
-    ("pilotlight", 4),
-    ("xtask", 5),
+    ("head-package", 2),
+    ("heads", 3),
+    ("server", 4),
+    ("pilotlight", 5),
+    ("xtask", 6),
 ];
 
 fn floor(name: &str) -> Option<u8> {

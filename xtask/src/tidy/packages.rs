@@ -26,14 +26,19 @@ pub(super) fn by_id<'a>(packages: &'a [Package], id: &str) -> Option<&'a Package
     packages.iter().find(|package| package.id == id)
 }
 
-/// Everything that is built into a package, however indirectly.
-pub(super) fn all_used<'a>(packages: &'a [Package], package: &'a Package) -> Vec<&'a Package> {
+/// Everything that is built into a package, however indirectly, but for what only `harmless` ones bring.
+pub(super) fn all_used<'a>(
+    packages: &'a [Package],
+    package: &'a Package,
+    harmless: &[&str],
+) -> Vec<&'a Package> {
     let mut seen = BTreeSet::new();
     let mut found = Vec::new();
     let mut waiting: Vec<_> = package.uses.iter().collect();
     while let Some(id) = waiting.pop() {
         if let Some(used) = by_id(packages, id)
             && seen.insert(id)
+            && !harmless.contains(&used.name.as_str())
         {
             waiting.extend(&used.uses);
             found.push(used);

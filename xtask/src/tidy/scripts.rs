@@ -8,8 +8,11 @@ pub(super) fn check(repository: &Repository) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &repository.files {
         let has_interpreter = file.text.starts_with("#!/");
-        // What assets/ holds is handed to other machines, which decide for themselves.
-        let runs_here = !file.path.starts_with("assets/");
+        // What these hold is handed to other machines, which decide for themselves.
+        let handed_out = ["assets/", "packaging/"];
+        let runs_here = !handed_out
+            .iter()
+            .any(|directory| file.path.starts_with(directory));
         let is_script = file.path.ends_with(".sh") || file.path == ".ci/run";
         if is_script && !has_interpreter {
             findings.push(Finding::new(

@@ -116,7 +116,7 @@ pub(crate) fn curl(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Re
         "--path-as-is",
         "--globoff",
     ]);
-    command.args(["--noproxy", "*", "--max-time", "30"]);
+    command.args(["--noproxy", "*", "--max-time", "120"]);
     let mut to_head = false;
     for argument in arguments {
         to_head |= matches!(argument.as_ref().to_str(), Some("-I" | "--head"));
@@ -136,6 +136,21 @@ pub(crate) fn curl(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Re
 pub(crate) fn run(command: &mut Command) -> Output {
     let started = command.stdin(Stdio::null()).output();
     started.unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"))
+}
+
+/// Whether these programs are here; where one is not, this is said loudly.
+pub(crate) fn have(programs: &[&str]) -> bool {
+    let is_missing = |program: &&&str| {
+        let look = "PATH=$PATH:/usr/sbin:/sbin command -v \"$0\"";
+        !run(Command::new("sh").args(["-c", look, program]))
+            .status
+            .success()
+    };
+    let missing = programs.iter().find(is_missing);
+    if let Some(program) = missing {
+        skip(&format!("there is no {program} here"));
+    }
+    missing.is_none()
 }
 
 /// Says that something cannot be tested on this machine, past the capture of the test runner.

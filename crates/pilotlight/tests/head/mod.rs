@@ -24,6 +24,7 @@ mod nginx;
 mod patience;
 mod relay;
 mod reply;
+mod small_disk;
 mod throw_away;
 
 use std::fs::{self, File};
@@ -34,12 +35,13 @@ use std::process::{Child, Command, ExitStatus, Output};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use client::{curl, get_request, read_to_end, run, skip, skipped};
+pub(crate) use client::{curl, get_request, have, read_to_end, run, skip, skipped};
 pub(crate) use command_line::ended;
 pub(crate) use nginx::Nginx;
-pub(crate) use patience::{DEADLINE, until};
+pub(crate) use patience::{DEADLINE, until, within};
 pub(crate) use relay::Relay;
 pub(crate) use reply::Reply;
+pub(crate) use small_disk::{SmallDisk, fill};
 pub(crate) use throw_away::{ThrowAway, assert_refused, said};
 
 /// A head, running or stopped.
@@ -47,6 +49,8 @@ pub(crate) struct Head {
     /// Holds `data`, `config.toml`, and what the head wrote to `stdout` and `log` (its standard error).
     directory: TempDir,
     process: Option<Child>,
+    /// `HOST:PORT`, besides what the settings say.
+    listen: String,
     urls: Vec<String>,
 }
 
@@ -65,16 +69,22 @@ impl Head {
 
     /// A head that was never started: its data directory does not exist yet.
     pub(crate) fn stopped(config: &str) -> Self {
+        Self::stopped_at("127.0.0.1:0", config)
+    }
+
+    /// The same, of one that will listen there and not on a free port of 127.0.0.1.
+    pub(crate) fn stopped_at(listen: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("config.toml"), config).unwrap();
         Self {
             directory,
             process: None,
+            listen: listen.to_owned(),
             urls: Vec::new(),
         }
     }
 
-    /// Starts a stopped head on the data it has, on a new port. Returns when it listens.
+    /// Starts a stopped head on the data it has, on a new port if it has none of its own. Returns when it listens.
     pub(crate) fn start_again(&mut self) {
         self.launch();
         let listeners = self.listeners();
@@ -137,7 +147,7 @@ impl Head {
             .arg("serve")
             .arg("--data")
             .arg(self.data())
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--listen", &self.listen])
             .arg("--config")
             .arg(self.path("config.toml"))
             .stdout(File::create(self.path("stdout")).unwrap())
@@ -170,6 +180,11 @@ impl Head {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+
+    /// What `--listen` tells it.
+    pub(crate) fn listen(&self) -> &str {
+        &self.listen
     }
 
     /// The head's process.
@@ -214,11 +229,13 @@ impl Head {
         lines
     }
 
-    /// Its listener on 127.0.0.1.
+    /// Its listener on 127.0.0.1, or on the address that it was given.
     pub(crate) fn address(&self) -> SocketAddr {
+        let (host, _) = self.listen.rsplit_once(':').unwrap();
         let url = self.urls.iter().find_map(|url| {
             let address = url.strip_prefix("http://")?;
-            address.starts_with("127.0.0.1:").then_some(address)
+            let (of, _) = address.rsplit_once(':')?;
+            (of == host).then_some(address)
         });
         url.expect("the head listens for HTTP").parse().unwrap()
     }

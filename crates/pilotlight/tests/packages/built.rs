@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::head::{run, skip};
+pub(crate) use crate::head::have;
+use crate::head::run;
 
 /// What a package is to be. It holds the one file `/usr/share/NAME/content`.
 #[derive(Clone, Copy)]
@@ -150,17 +151,4 @@ pub(crate) fn succeed(command: &mut Command) -> String {
         output.status
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Whether these programs are all there; it says so loudly if not.
-pub(crate) fn have(programs: &[&str]) -> bool {
-    let is_missing = |program: &&&str| {
-        let found = run(Command::new("sh").args(["-c", "command -v \"$0\"", program]));
-        !found.status.success()
-    };
-    let missing = programs.iter().find(is_missing);
-    if let Some(program) = missing {
-        skip(&format!("there is no {program} here"));
-    }
-    missing.is_none()
 }

@@ -1,0 +1,141 @@
+//! Heads that serve one cluster, on addresses and in directories of their own.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::bench::{pilotlight::Head, storm};
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Waits for something that heads do by themselves.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<Duration> {
+    let began = Instant::now();
+    while !is_so() {
+        ensure!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(began.elapsed())
+}
+
+/// Heads of one cluster, numbered from 0. Those that are down have no process.
+pub(crate) struct Heads<'a> {
+    binary: &'a Path,
+    directory: &'a Path,
+    heads: Vec<Option<Head>>,
+}
+
+impl<'a> Heads<'a> {
+    /// One head, with all that is its own in `directory`.
+    pub(crate) fn begin(binary: &'a Path, directory: &'a Path) -> Result<Self> {
+        let mut heads = Self {
+            binary,
+            directory,
+            heads: vec![None],
+        };
+        fs::create_dir_all(heads.home(0))?;
+        heads.start(0)?;
+        Ok(heads)
+    }
+
+    /// One more, which is ready; how long that took.
+    pub(crate) fn grow(&mut self) -> Result<Duration> {
+        let began = Instant::now();
+        self.join(self.heads.len())?;
+        self.add()?;
+        Ok(began.elapsed())
+    }
+
+    /// Starts the next, which has joined.
+    pub(crate) fn add(&mut self) -> Result<()> {
+        self.heads.push(None);
+        self.start(self.heads.len() - 1)
+    }
+
+    /// Has the machine with this number join, without starting it. How long that took.
+    pub(crate) fn join(&self, number: usize) -> Result<Duration> {
+        fs::create_dir_all(self.home(number))?;
+        let began = Instant::now();
+        let output = Command::new(self.binary)
+            .args(["join", "--yes", "--head", &address(0).to_string()])
+            .args(["--listen", &address(number).to_string()])
+            .arg("--password-file")
+            .arg(self.data(0).join("admin_pass"))
+            .arg("--data")
+            .arg(self.data(number))
+            .output()
+            .with_context(|| format!("cannot run {}", self.binary.display()))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "a head does not join: {said}");
+        Ok(began.elapsed())
+    }
+
+    /// Starts one that is down, and waits until it is ready.
+    pub(crate) fn start(&mut self, number: usize) -> Result<()> {
+        let head = Head::start_on(
+            self.binary,
+            &self.home(number),
+            8090 + u16::try_from(number)?,
+            Some(address(number)),
+        )?;
+        wait_until("a head is ready", || {
+            storm::get(head.port(), 0, "/readyz").is_ok()
+        })?;
+        self.heads[number] = Some(head);
+        Ok(())
+    }
+
+    /// Ends one in good order.
+    pub(crate) fn stop_one(&mut self, number: usize) -> Result<()> {
+        self.take(number)?.stop()
+    }
+
+    /// Ends one, and its etcd, as a power cut would.
+    pub(crate) fn kill(&mut self, number: usize) -> Result<()> {
+        self.take(number)?.kill()
+    }
+
+    fn take(&mut self, number: usize) -> Result<Head> {
+        let head = self.heads[number].take();
+        head.with_context(|| format!("head {number} is down already"))
+    }
+
+    /// One that is up.
+    pub(crate) fn head(&self, number: usize) -> Result<&Head> {
+        let head = self.heads.get(number).and_then(Option::as_ref);
+        head.with_context(|| format!("head {number} is down"))
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// The data directory of one.
+    pub(crate) fn data(&self, number: usize) -> PathBuf {
+        self.home(number).join("data")
+    }
+
+    fn home(&self, number: usize) -> PathBuf {
+        self.directory.join(format!("head{number}"))
+    }
+
+    /// Ends all.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.heads.into_iter().flatten().try_for_each(Head::stop)
+    }
+}
+
+/// Where other heads reach one.
+fn address(number: usize) -> SocketAddr {
+    let [.., low] = number.to_be_bytes();
+    (Ipv4Addr::new(127, 2, 0, low + 1), 8080).into()
+}
