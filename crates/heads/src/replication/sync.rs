@@ -293,6 +293,8 @@ impl Sync {
             Command::Publish { path, done } => {
                 self.publishing.entry(path.clone()).or_default().push(done);
                 self.resting.remove(&path);
+                // Whoever asks has written all of it.
+                self.arriving.remove(&path);
                 self.commit_at = None;
                 self.read_soon(path);
             }

@@ -198,7 +198,9 @@ async fn a_file_is_given_in_the_version_that_is_asked_for() {
             "404 ",
         ),
         ("/content/elsewhere/x", vec!["-H", &right], "404 "),
-        ("/reports?after=1", vec![], "404 "),
+        ("/reports?since=7", vec![], r#"{"last":8,"reports":{}}200 "#),
+        ("/reports?after=1", vec![], "400 "),
+        ("/elsewhere", vec![], "404 "),
     ] {
         let answer = files.curl(&head, url, &more).await.unwrap();
         let is_right = match expected.len() {

@@ -140,7 +140,10 @@ impl Sync {
             && *known == state
             && (*is_settled || !is_written)
         {
-            self.arriving.remove(path);
+            if self.arriving.remove(path).is_some() {
+                // It was not decided about while it might still be written to.
+                self.dirty.insert(path.clone());
+            }
             return;
         }
         if let Some(known) = self.files().known(path, state)
