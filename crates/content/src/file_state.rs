@@ -1,5 +1,6 @@
 //! [`FileState`]: a file as another head is to have it too; finding such files, and changing them.
 
+use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -167,8 +168,10 @@ impl FileRoot {
         expected: Option<FileState>,
     ) -> Result<FileState, ContentError> {
         self.check(name, expected)?;
+        let placed = file.file().try_clone();
+        let placed = placed.map_err(|error| self.failed("open", name, error))?;
         file.publish()?;
-        self.now(name)
+        self.now(name, &placed)
     }
 
     /// Sets permission bits and time of the file `name`, if it is in the state `expected`: the state it is in then.
@@ -197,7 +200,7 @@ impl FileRoot {
             },
         };
         futimens(&file, &times).map_err(failed)?;
-        self.now(name)
+        self.now(name, &file)
     }
 
     /// Deletes the file `name`, if it is in the state `expected`, and the directories that are empty then.
@@ -218,9 +221,10 @@ impl FileRoot {
         Err(self.failed("change", name, Errno::AGAIN.into()))
     }
 
-    fn now(&self, name: &FileName) -> Result<FileState, ContentError> {
-        let now = self.state(name)?;
-        now.ok_or_else(|| self.failed("change", name, Errno::NOENT.into()))
+    /// Of the file itself: by now, another one may have its name.
+    fn now(&self, name: &FileName, file: &File) -> Result<FileState, ContentError> {
+        let stat = fstat(file).map_err(|error| self.failed("read", name, error.into()))?;
+        Ok(FileState::of(&stat))
     }
 }
 
