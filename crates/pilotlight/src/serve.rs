@@ -119,6 +119,9 @@ pub(crate) async fn start(
     for kind in [Kind::Rpm, Kind::Deb, Kind::Tar] {
         make_directory(&settings.paths.clientpkgs.join(kind.to_string()))?;
     }
+    if enrolled.is_none() {
+        fill_packages(settings).await?;
+    }
     let packages = Arc::new(open_packages(settings, data.file("packages.json")).await?);
     let boot_files = Arc::new(BootFiles::new(FileRoot::open(&settings.paths.kickstarts)?));
     // Opening it removes what a crash left there, which must not be what is being written by now.
@@ -336,23 +339,25 @@ fn open_upstreams(settings: &Settings, directory: PathBuf) -> anyhow::Result<Ups
     })?)
 }
 
-async fn open_packages(settings: &Settings, cache: PathBuf) -> anyhow::Result<Packages> {
+/// Puts the node package into an empty directory of packages. Not where there are several heads: an empty one is a disk
+/// that is not mounted, or gets its files from the others, and must not look as if all others had been deleted.
+async fn fill_packages(settings: &Settings) -> anyhow::Result<()> {
     let directory = settings.paths.clientpkgs.clone();
-    // Nodes boot without it, too.
-    let filled = tokio::task::spawn_blocking({
-        let directory = directory.clone();
-        move || node_package::fill(&directory)
-    });
-    match filled.await? {
+    match tokio::task::spawn_blocking(move || node_package::fill(&directory)).await? {
         Ok(written) => {
             for path in written {
                 tracing::info!("wrote the node package {}", path.display());
             }
         }
+        // Nodes boot without it, too.
         Err(error) => tracing::error!("{error}"),
     }
+    Ok(())
+}
+
+async fn open_packages(settings: &Settings, cache: PathBuf) -> anyhow::Result<Packages> {
     Ok(Packages::open(packages::Settings {
-        directory,
+        directory: settings.paths.clientpkgs.clone(),
         cache,
         convert: match settings.packages.convert {
             Convert::OnRequest => packages::Convert::OnRequest,

@@ -102,6 +102,25 @@ async fn a_disk_that_is_not_mounted_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_empty_at_the_start_deletes_nothing() {
+    let cluster = Cluster::new();
+    let [one, two] = cluster.heads().await;
+    one.write("kickstarts/a.ks", "a");
+    two.until_text("kickstarts/a.ks", "a").await;
+    until_alike(&[&one, &two]).await;
+    let file = one.path("kickstarts/a.ks");
+    one.stop().await;
+    fs::remove_file(file).unwrap();
+    let one = cluster.head(1).await;
+    one.until_text("kickstarts/a.ks", "a").await;
+    until_alike(&[&one, &two]).await;
+    assert_eq!(two.text("kickstarts/a.ks").as_deref(), Some("a"));
+    // While it runs, even the only file can be deleted.
+    fs::remove_file(one.path("kickstarts/a.ks")).unwrap();
+    two.until_gone("kickstarts/a.ks").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn many_edits_on_all_heads_end_alike() {
     let cluster = Cluster::new();
     let [one, two, three] = cluster.heads().await;

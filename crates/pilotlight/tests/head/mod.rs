@@ -28,6 +28,7 @@ mod small_disk;
 mod throw_away;
 
 use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
@@ -297,6 +298,15 @@ impl Head {
 impl Drop for Head {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            let log = fs::read(self.path("log")).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let _ = writeln!(
+                io::stderr(),
+                "what the head at {} said:\n{log}",
+                self.listen
+            );
+        }
     }
 }
 

@@ -195,12 +195,20 @@ fn a_disk_that_is_not_mounted_deletes_nothing() {
     cluster.heads[0].put("b/c.ks", "c\n");
     wait_until_served(&cluster.heads, "a.ks", "a\n");
     wait_until_served(&cluster.heads, "b/c.ks", "c\n");
+    cluster.wait_until_equal(&[0, 1]);
+    let packages = cluster.heads[0].api("GET", "/packages", None).data();
     cluster.kill(1);
-    fs::remove_dir_all(cluster.heads[1].kickstarts()).unwrap();
-    fs::create_dir(cluster.heads[1].kickstarts()).unwrap();
+    for directory in ["kickstarts", "clientpkgs"] {
+        let directory = cluster.heads[1].data().join(directory);
+        fs::remove_dir_all(&directory).unwrap();
+        fs::create_dir(&directory).unwrap();
+    }
     cluster.start(1);
     wait_until_served(&cluster.heads, "a.ks", "a\n");
     wait_until_served(&cluster.heads, "b/c.ks", "c\n");
+    cluster.wait_until_equal(&[0, 1]);
+    let left = cluster.heads[0].api("GET", "/packages", None).data();
+    assert_eq!(left, packages);
 }
 
 /// Waits until all these heads serve a kickstart with this text from their own disks.

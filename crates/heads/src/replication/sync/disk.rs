@@ -177,24 +177,22 @@ impl Sync {
     }
 
     /// A directory where nothing is left at all is one whose disk is not mounted. But somebody may have deleted the only
-    /// file.
+    /// file of the cluster that belongs there, while this head ran.
     fn check_mounted(&mut self, directory: Directory, top: u64, is_empty: bool) {
         let name = directory.to_string();
         if !is_empty {
             self.agreements.set_top(&name, top);
             return;
         }
+        let is_of_it = |path: &&FilePath| Directory::of(path) == Some(directory);
         // Not those that were just deleted here because another head did.
-        let is_present = |path: &FilePath| {
-            let listed = self.manifest.get(path);
-            listed.is_some_and(|listed| listed.version.content.is_some())
-        };
+        let listed = self.manifest.present().map(|(path, _)| path);
+        let listed: HashSet<_> = listed.filter(is_of_it).collect();
         let agreed = self.agreements.files();
-        let agreed = agreed.filter(|path| Directory::of(path) == Some(directory));
-        let agreed = agreed.filter(|path| is_present(path));
+        let agreed = agreed.filter(|path| listed.contains(path));
         let agreed: Vec<_> = agreed.cloned().collect();
         let is_other = self.agreements.top(&name).is_some_and(|known| known != top);
-        if agreed.len() > 1 || (agreed.len() == 1 && is_other) {
+        if !agreed.is_empty() && (self.looks == 0 || listed.len() > 1 || is_other) {
             let files = agreed.len();
             tracing::warn!(
                 directory = name,
