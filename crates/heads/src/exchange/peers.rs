@@ -26,6 +26,8 @@ use crate::{Identity, reports::News};
 
 /// How long nothing may come within an answer.
 const STALL: Duration = Duration::from_secs(30);
+/// How long a head may take to say how it is: whoever asks wants to know of the others, too.
+const STATUS: Duration = Duration::from_secs(5);
 /// How large an answer in JSON may be. Of reports, 4 MiB come at a time; each byte may take six.
 const MAX_JSON: usize = 32 << 20;
 /// How much of a refusal is read.
@@ -83,7 +85,13 @@ impl Peers {
     /// # Errors
     /// It does not answer, or not as it should.
     pub async fn status(&self, peer: &Peer) -> Result<HeadStatus, ExchangeError> {
-        self.json(peer, "/status").await
+        let answer = timeout(STATUS, self.json(peer, "/status")).await;
+        answer.unwrap_or_else(|_| {
+            Err(ExchangeError::TimedOut {
+                peer: peer.clone(),
+                limit: STATUS,
+            })
+        })
     }
 
     /// What nodes reported to `peer` after the report with the number `known`.

@@ -19,7 +19,7 @@ use super::sources::Sources;
 use super::{Peers, PullError, RateLimit, Trees};
 
 /// A file of this size or more is large.
-const LARGE: u64 = 16 << 20;
+pub(super) const LARGE: u64 = 16 << 20;
 /// How many files that are not large are pulled at a time.
 const SMALL_PULLS: usize = 4;
 /// How many large ones.

@@ -9,7 +9,7 @@ use model::{FilePath, Uid};
 use store::LiveState;
 use tokio::time::Instant;
 
-use super::{ExchangeError, Peer};
+use super::{ExchangeError, Peer, puller::LARGE};
 
 /// How long a head that does not answer is spared at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -38,18 +38,25 @@ impl Sources {
         }
     }
 
-    /// All other heads, in the order to ask them: for each file another one first, and last those that did not answer.
+    /// All other heads, in the order to ask them: first the one that has changed the file, unless it is large and all would
+    /// ask the same; then for each file another one, and last those that did not answer.
     pub(super) fn of(&self, path: &FilePath) -> Vec<Peer> {
         let state = self.state.get();
         let others = state.heads.iter().filter(|head| head.uid != self.own_uid);
         let mut peers: Vec<_> = others.map(|head| Peer::from(&**head)).collect();
+        let listed = state.manifest.get(path);
+        let origin = listed.and_then(|listed| {
+            let content = listed.version.content?;
+            (content.size < LARGE).then_some(listed.version.origin)
+        });
         let now = Instant::now();
         let pauses = self.pauses();
         let is_paused = |peer: &Peer| pauses.get(&peer.uid).is_some_and(|pause| pause.end > now);
         peers.sort_by_cached_key(|peer| {
             let mut order = DefaultHasher::new();
             (path, peer.uid).hash(&mut order);
-            (is_paused(peer), order.finish())
+            let is_other = origin != Some(peer.uid);
+            (is_paused(peer), is_other, order.finish())
         });
         peers
     }

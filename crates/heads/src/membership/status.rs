@@ -1,10 +1,11 @@
 //! How the heads of the cluster are, by their own word.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use model::{Head, Name, Uid};
 use serde::Serialize;
 use store::{ClusterStore, Engine};
+use tokio::time::timeout;
 
 use super::{
     Membership, registration,
@@ -14,6 +15,9 @@ use crate::{
     etcd::Members,
     exchange::{HeadStatus, LinkStatus},
 };
+
+/// How long etcd may take to answer: one of its members may hang.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// How the cluster is, seen from this head.
 #[derive(Clone, Debug, Serialize)]
@@ -121,18 +125,22 @@ impl Membership {
         let state = self.live.get();
         let contacts = registration::contacts(&state, None);
         let members = Members::new(contacts.etcd, &several.identity);
-        let listed = match members.list().await {
-            Ok(listed) => listed,
-            Err(error) => {
-                return Some(EtcdStatus {
-                    fault: Some(error.to_string()),
-                    ..EtcdStatus::default()
-                });
-            }
+        let unknown = |fault| {
+            Some(EtcdStatus {
+                fault: Some(fault),
+                ..EtcdStatus::default()
+            })
+        };
+        let listed = match timeout(ANSWER, members.list()).await {
+            Ok(Ok(listed)) => listed,
+            Ok(Err(error)) => return unknown(error.to_string()),
+            Err(_) => return unknown(format!("no answer within {} s", ANSWER.as_secs())),
         };
         let voters = || listed.iter().filter(|member| !member.learner);
-        let answers =
-            voters().map(async |member| Some((member, members.status(member).await.ok()?)));
+        let answers = voters().map(async |member| {
+            let answer = timeout(ANSWER, members.status(member)).await;
+            Some((member, answer.ok()?.ok()?))
+        });
         let answers = futures_util::future::join_all(answers).await;
         let healthy = || {
             answers
