@@ -186,6 +186,10 @@ impl Call {
         match error {
             StoreError::Conflict { key } => self.conflict(key),
             StoreError::WrittenTwice { .. } => Error::internal(error.clone()),
+            StoreError::Uncertain { .. } => {
+                tracing::error!(%error, "a change may be written or not");
+                Error::Unavailable(error.to_string())
+            }
             _ => {
                 tracing::error!(%error, "a change was not written");
                 Error::Unavailable(format!("the change was not written: {error}"))
