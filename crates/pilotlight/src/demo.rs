@@ -62,8 +62,8 @@ pub(crate) fn run(listen: &ListenAddress) -> anyhow::Result<()> {
         populate(&running.socket, directory.path(), own_ip(url))
             .await
             .context("cannot make the samples")?;
-        println!("listening on {url}");
-        println!("{}", what_to_try(url, directory.path()));
+        let what_to_try = what_to_try(url, directory.path());
+        serve::announce(&format!("listening on {url}\n{what_to_try}\n"));
         running.until_told(shutdown).await
     })
 }

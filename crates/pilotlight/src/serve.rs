@@ -48,14 +48,22 @@ pub(crate) fn run(settings: &Settings, admin_pass_file: Option<&Path>) -> anyhow
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         let running = start(settings, admin_pass_file, &shutdown).await?;
-        for url in &running.urls {
-            println!("listening on {url}");
-        }
-        io::stdout().flush()?;
+        let listening = running.urls.iter();
+        let listening = listening.map(|url| format!("listening on {url}\n"));
+        announce(&listening.collect::<String>());
         // Without systemd there is nobody to notify, and that is no fault.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         running.until_told(shutdown).await
     })
+}
+
+/// Says it on standard output. Who started this may not read it any more, which is no reason to let nodes wait.
+pub(crate) fn announce(text: &str) {
+    let mut output = io::stdout().lock();
+    let said = output.write_all(text.as_bytes());
+    if let Err(error) = said.and_then(|()| output.flush()) {
+        tracing::warn!("cannot write to standard output: {error}");
+    }
 }
 
 /// The runtime a head runs in.

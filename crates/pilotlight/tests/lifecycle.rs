@@ -76,6 +76,31 @@ fn the_first_password_may_be_given() {
     assert!(!data.join("admin_pass").exists());
 }
 
+#[test]
+fn a_head_that_cannot_say_that_it_listens_serves_all_the_same() {
+    let head = Head::stopped("");
+    let mut serve = pilotlight();
+    serve
+        .arg("serve")
+        .arg("--data")
+        .arg(head.data())
+        .args(["--listen", "127.0.0.1:0"])
+        .stdout(File::options().write(true).open("/dev/full").unwrap())
+        .stderr(File::create(head.path("log")).unwrap());
+    let mut process = serve.spawn().unwrap();
+    until("it is in the log", || {
+        let log = head.log();
+        log.contains("cannot write to standard output: No space left on device")
+            .then_some(())
+    });
+    let socket = head.data().join("api.sock");
+    let url = "http://localhost/healthz";
+    let reply = curl(["--unix-socket", socket.to_str().unwrap(), url]);
+    process.kill().unwrap();
+    process.wait().unwrap();
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
 /// A head with a large file, and a client that has begun to fetch it.
 fn head_with_slow_client(config: &str) -> (Head, TcpStream) {
     let head = Head::with_config(config);
