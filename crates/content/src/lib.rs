@@ -26,6 +26,7 @@ mod temporary;
 pub mod upstream;
 mod walk;
 mod watch;
+mod write_back;
 
 pub use boot_files::{BootFile, BootFiles, MAX_BOOT_FILE};
 pub use edit::{Precondition, Stored};
@@ -42,3 +43,4 @@ pub use open_file::OpenFile;
 pub use partial_file::PartialFile;
 pub use seen::Seen;
 pub use watch::Watch;
+pub use write_back::WriteBack;

@@ -36,7 +36,6 @@ mod repository;
 mod storing;
 mod until_closing;
 mod wanted;
-mod write_back;
 
 pub use entry::{Conversion, Entry, Fault, Package};
 pub use error::PackagesError;

@@ -5,6 +5,7 @@
 //! [`replication`].
 
 pub mod authority;
+mod background;
 pub mod etcd;
 pub mod exchange;
 pub mod identity;

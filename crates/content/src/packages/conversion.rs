@@ -14,8 +14,8 @@ use super::conversions::{Conversions, Failure, Running};
 use super::index::{Change, Index};
 use super::listing::compare;
 use super::reading::read;
-use super::write_back::WriteBack;
 use super::{Entry, Package, PackageFile};
+use crate::WriteBack;
 use crate::digest::Hasher;
 use crate::{ContentError, OpenFile, Sha256Digest};
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use content::PartialFile;
+use content::{PartialFile, WriteBack};
 use model::{FileContent, Sha256Digest};
 use rustix::fs::FallocateFlags;
 use rustix::io::{Errno, pwritev};
@@ -153,29 +153,43 @@ fn write(
     mut pieces: mpsc::Receiver<Piece>,
     content: &FileContent,
 ) -> io::Result<()> {
-    while let Some(piece) = pieces.blocking_recv() {
-        match piece {
-            Piece::Bytes(bytes) => at += write_at(file, at, &bytes)?,
-            Piece::End => {
-                file.set_permissions(std::fs::Permissions::from_mode(content.mode & 0o7777))?;
-                file.set_times(FileTimes::new().set_modified(time(content.mtime)))?;
-                return file.sync_all();
+    let is_whole = std::thread::scope(|scope| {
+        let is_large = content.size >= LARGE;
+        let mut write_back = is_large.then(|| WriteBack::of(scope, file)).transpose()?;
+        let is_whole = loop {
+            match pieces.blocking_recv() {
+                Some(Piece::Bytes(bytes)) => {
+                    let written = write_at(file, at, &bytes)?;
+                    at += written as u64;
+                    if let Some(write_back) = &mut write_back {
+                        write_back.wrote(written);
+                    }
+                }
+                Some(Piece::End) => break true,
+                None => break false,
             }
-        }
+        };
+        write_back.map_or(Ok(()), WriteBack::finish)?;
+        Ok::<_, io::Error>(is_whole)
+    })?;
+    if is_whole {
+        file.set_permissions(std::fs::Permissions::from_mode(content.mode & 0o7777))?;
+        file.set_times(FileTimes::new().set_modified(time(content.mtime)))?;
+        file.sync_all()?;
     }
     Ok(())
 }
 
 /// Writes all of `bytes` at the position `at`: how many.
-fn write_at(file: &File, at: u64, bytes: &[Bytes]) -> io::Result<u64> {
+fn write_at(file: &File, at: u64, bytes: &[Bytes]) -> io::Result<usize> {
     let mut slices: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
     let mut left = &mut slices[..];
     let mut written = 0;
     while !left.is_empty() {
-        match pwritev(file, left, at + written) {
+        match pwritev(file, left, at + written as u64) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => {
-                written += count as u64;
+                written += count;
                 IoSlice::advance_slices(&mut left, count);
             }
             Err(Errno::INTR) => {}

@@ -48,6 +48,9 @@ pub enum MoveError {
         /// Why not.
         source: io::Error,
     },
+    /// The system gives no threads for the exchange with other heads.
+    #[error("cannot start the exchange between heads: {0}")]
+    Threads(io::Error),
     /// Another machine that joined at the same time has its name.
     #[error(
         "another head has taken the name {0} meanwhile. Stop this one, name it with [head] name, and join again"

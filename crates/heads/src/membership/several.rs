@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Membership, MoveError, Settings, registration::RETRY};
 use crate::{
     Identity,
+    background::Background,
     etcd::{Process, ProcessState, Program},
     exchange::{
         Admissions, Destination, ExchangeError, ExchangeServer, FileCounts, HeadStatus, LinkStatus,
@@ -42,6 +43,8 @@ pub(super) struct Several {
     /// How its etcd is, from when it has one.
     etcd: OnceLock<watch::Receiver<ProcessState>>,
     exchange: Mutex<Option<JoinHandle<()>>>,
+    /// Where the exchange and the replication run.
+    _background: Background,
     closing: CancellationToken,
 }
 
@@ -60,6 +63,9 @@ impl Several {
         listener: Option<TcpListener>,
         process: Option<Process>,
     ) -> Result<Self, MoveError> {
+        let background = Background::start().map_err(MoveError::Threads)?;
+        // Nodes do not wait for what is done from here on.
+        let there = background.enter();
         let live = &membership.live;
         let closing = CancellationToken::new();
         let peers = Peers::new(&identity)?;
@@ -114,6 +120,7 @@ impl Several {
             .as_ref()
             .map(Process::state)
             .map_or_else(OnceLock::new, OnceLock::from);
+        drop(there);
         Ok(Self {
             identity,
             admissions,
@@ -124,6 +131,7 @@ impl Several {
             process: Mutex::new(process),
             etcd,
             exchange: Mutex::new(Some(exchange)),
+            _background: background,
             closing,
         })
     }

@@ -1,4 +1,4 @@
-//! Bringing a large file to the disk while it is still being written, so that the sync at its end is short.
+//! [`WriteBack`]: a large file goes to the disk while it is still being written, so that the sync at its end is short.
 
 use std::fs::File;
 use std::io;
@@ -8,8 +8,8 @@ use std::thread::{self, Scope, ScopedJoinHandle};
 /// How much is written between one sync and the next.
 const STRETCH: usize = 16 << 20;
 
-/// Syncs a file in a thread of its own.
-pub(super) struct WriteBack<'scope> {
+/// Syncs a file that is being written, in a thread of its own.
+pub struct WriteBack<'scope> {
     stretches: SyncSender<()>,
     thread: ScopedJoinHandle<'scope, io::Result<()>>,
     /// Bytes that were written since the last stretch.
@@ -17,7 +17,11 @@ pub(super) struct WriteBack<'scope> {
 }
 
 impl<'scope> WriteBack<'scope> {
-    pub(super) fn of(scope: &'scope Scope<'scope, '_>, file: &'scope File) -> io::Result<Self> {
+    /// Syncs this file.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn of(scope: &'scope Scope<'scope, '_>, file: &'scope File) -> io::Result<Self> {
         // Those that come while one is synced are synced together.
         let (stretches, written) = sync_channel(1);
         let thread = thread::Builder::new().name("write-back".to_owned());
@@ -29,7 +33,7 @@ impl<'scope> WriteBack<'scope> {
     }
 
     /// Notes that so many bytes more were written.
-    pub(super) fn wrote(&mut self, bytes: usize) {
+    pub fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
         if self.written >= STRETCH {
             self.written = 0;
@@ -42,7 +46,7 @@ impl<'scope> WriteBack<'scope> {
     ///
     /// # Errors
     /// What a sync failed with: the system tells it once, so that the caller's own may succeed.
-    pub(super) fn finish(self) -> io::Result<()> {
+    pub fn finish(self) -> io::Result<()> {
         drop(self.stretches);
         let synced = self.thread.join();
         synced.unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has panicked")))
