@@ -57,6 +57,8 @@ pub struct FileCounts {
     pub unpublished: u64,
     /// The paths of some of those, `kickstarts/a.ks`.
     pub examples: Vec<String>,
+    /// Why nothing can be done about some files now.
+    pub faults: Vec<String>,
 }
 
 impl FileCounts {

@@ -149,7 +149,11 @@ impl Membership {
                 .filter(|(_, status)| status.leader.is_some())
         };
         let leader = healthy().find_map(|(_, status)| status.leader);
-        let leader = leader.and_then(|leader| voters().find(|member| member.id == leader));
+        // The others hear a little later that it is gone.
+        let leader = leader.and_then(|leader| {
+            let mut members = healthy().map(|(member, _)| member);
+            members.find(|member| member.id == leader)
+        });
         let leader = leader.and_then(|member| state.heads.get(member.name.parse().ok()?));
         Some(EtcdStatus {
             leader: leader.map(|head| head.spec.name.clone()),

@@ -59,6 +59,7 @@ impl From<&Report> for FileCounts {
             differing: sum(|tree| tree.differing),
             unpublished: sum(|tree| tree.unpublished),
             examples: report.examples.iter().map(ToString::to_string).collect(),
+            faults: report.faults.clone(),
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::client::Ask;
 use crate::error::Error;
 use crate::table::{Table, cell, counted};
 
+/// How many files that differ are named, for each head.
+const NAMED: usize = 5;
+
 /// The one object without a name in its path.
 const CLUSTER: Kind = Kind {
     noun: "cluster",
@@ -98,40 +101,14 @@ async fn status(session: &mut Session) -> Result<(), Error> {
         "conflicts",
     ]);
     for head in heads() {
+        faults.extend(faults_of(head));
         let (name, status) = (cell(&head["name"]), &head["status"]);
         let count = |what: &str| status["files"][what].as_u64().unwrap_or_default();
-        let differ = count("missing") + count("differing");
-        let unpublished = count("unpublished");
+        let differ = count("missing") + count("differing") + count("unpublished");
         let link = match status["link"]["state"].as_str() {
             Some(link) => link.to_owned(),
             None => "no answer".to_owned(),
         };
-        for fault in [&head["fault"], &status["link"]["why"]] {
-            faults.extend(fault.as_str().map(|fault| format!("{name}: {fault}")));
-        }
-        if status["files"]["are_compared"] == false {
-            faults.push(format!("{name}: it is still comparing its files"));
-        }
-        if differ > 0 {
-            faults.push(format!(
-                "{name}: {} not there yet, or in another version",
-                counted(differ as usize, "file")
-            ));
-        }
-        if unpublished > 0 {
-            faults.push(format!(
-                "{name}: {} that no other head knows of yet",
-                counted(unpublished as usize, "file")
-            ));
-        }
-        if status["conflicts"]
-            .as_u64()
-            .is_some_and(|conflicts| conflicts > 0)
-        {
-            faults.push(format!(
-                "{name}: overridden versions of files lie in its directory conflicts"
-            ));
-        }
         let is_leader = data["etcd"]["leader"].as_str() == Some(&name);
         table.row([
             name,
@@ -143,7 +120,7 @@ async fn status(session: &mut Session) -> Result<(), Error> {
             if status.is_null() {
                 String::new()
             } else {
-                (differ + unpublished).to_string()
+                differ.to_string()
             },
             cell(&status["conflicts"]),
         ]);
@@ -173,4 +150,52 @@ async fn status(session: &mut Session) -> Result<(), Error> {
         [] => Ok(()),
         _ => Err(Error::Found(faults.join("\n"))),
     }
+}
+
+/// What is not in order with a head, a line each.
+fn faults_of(head: &Value) -> Vec<String> {
+    let (status, files) = (&head["status"], &head["status"]["files"]);
+    let count = |what: &str| files[what].as_u64().unwrap_or_default();
+    let mut faults = Vec::new();
+    for fault in [&head["fault"], &status["link"]["why"]] {
+        faults.extend(fault.as_str().map(str::to_owned));
+    }
+    if files["are_compared"] == false {
+        faults.push("it is still comparing its files".to_owned());
+    }
+    let (behind, unpublished) = (count("missing") + count("differing"), count("unpublished"));
+    if behind > 0 {
+        let behind = counted(behind as usize, "file");
+        faults.push(format!("{behind} not there yet, or in another version"));
+    }
+    if unpublished > 0 {
+        let unpublished = counted(unpublished as usize, "file");
+        faults.push(format!("{unpublished} that no other head knows of yet"));
+    }
+    let texts = |list: &Value| -> Vec<String> {
+        let texts = list.as_array().into_iter().flatten();
+        texts.map(cell).collect()
+    };
+    let examples = texts(&files["examples"]);
+    if !examples.is_empty() {
+        let named: Vec<_> = examples.iter().take(NAMED).cloned().collect();
+        let others = (behind + unpublished).saturating_sub(named.len() as u64);
+        let more = match others {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        faults.push(format!("those are {}{more}", named.join(", ")));
+    }
+    faults.extend(texts(&files["faults"]));
+    if status["conflicts"]
+        .as_u64()
+        .is_some_and(|conflicts| conflicts > 0)
+    {
+        faults.push("overridden versions of files lie in its directory conflicts".to_owned());
+    }
+    let name = cell(&head["name"]);
+    faults
+        .iter()
+        .map(|fault| format!("{name}: {fault}"))
+        .collect()
 }

@@ -209,6 +209,17 @@ fn a_disk_that_is_not_mounted_deletes_nothing() {
     cluster.wait_until_equal(&[0, 1]);
     let left = cluster.heads[0].api("GET", "/packages", None).data();
     assert_eq!(left, packages);
+
+    // One that goes away while the head runs is told of, and what lies there again counts.
+    let (kickstarts, away) = (cluster.heads[1].kickstarts(), cluster.heads[1].path("away"));
+    fs::rename(&kickstarts, &away).unwrap();
+    soon("the status names the directory", || {
+        let status = said(&cluster.heads[0].try_cli(["cluster", "status"]));
+        status.contains(kickstarts.to_str().unwrap()).then_some(())
+    });
+    fs::rename(away, kickstarts).unwrap();
+    cluster.wait_until_equal(&[0, 1]);
+    wait_until_served(&cluster.heads, "a.ks", "a\n");
 }
 
 /// Waits until all these heads serve a kickstart with this text from their own disks.

@@ -218,7 +218,7 @@ pub(super) async fn first_that_works(
     troubles.sort_unstable();
     let troubles: Vec<String> = troubles.into_iter().map(|(_, trouble)| trouble).collect();
     match troubles.is_empty() {
-        true => Err("no member of etcd is known".to_owned()),
+        true => Err("it was removed from its cluster, and has no etcd to connect to".to_owned()),
         false => Err(troubles.join("; ")),
     }
 }
