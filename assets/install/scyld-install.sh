@@ -281,6 +281,8 @@ clear_data() {
         say "would delete what is in $DATA"
         return
     fi
+    [ ! -e "$DATA/admin_pass" ] ||
+        say "$DATA/admin_pass goes too: it holds the password to join its cluster with, maybe the only copy"
     confirm "Delete all that is in $DATA, boot files and packages too?" "$DATA was to be cleared"
     rm -rf -- "$@" || fail "cannot delete what is in $DATA"
     say "cleared $DATA"

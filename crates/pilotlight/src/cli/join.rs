@@ -59,11 +59,17 @@ impl Join {
         let sources = Sources::gather(self.config.as_deref(), self.flags)?;
         let settings = sources.load().without_faults()?;
         if let Some(name) = member(&settings.data)? {
-            let there = format!("this machine is the head {name} of its cluster already");
+            let there = format!(
+                "this machine is the head {name} of its cluster already; to join another, first empty {} by \
+                 scyld-install --clear",
+                settings.data.display()
+            );
             return output.remark(&there);
         }
         let prompt = format!("Database password of the cluster of {head}: ");
         let password = password::read(self.password_file.as_deref(), &prompt)?;
+        // Where a head runs on this machine already, its nodes come first. If this is not allowed, it is done all the same.
+        let _ = rustix::process::nice(19);
         // As when it is served: what a head keeps is its own business.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
         let data = DataDirectory::hold(&settings.data)?;
