@@ -2,9 +2,10 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -24,6 +25,13 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<
         thread::sleep(Duration::from_millis(2));
     }
     Ok(began.elapsed())
+}
+
+/// How long a machine took to join, without starting.
+pub(crate) struct Join {
+    pub(crate) whole: Duration,
+    /// Of that, getting the files.
+    pub(crate) copying: Duration,
 }
 
 /// Heads of one cluster, numbered from 0. Those that are down have no process.
@@ -61,21 +69,36 @@ impl<'a> Heads<'a> {
     }
 
     /// Has the machine with this number join, without starting it. How long that took.
-    pub(crate) fn join(&self, number: usize) -> Result<Duration> {
+    pub(crate) fn join(&self, number: usize) -> Result<Join> {
         fs::create_dir_all(self.home(number))?;
         let began = Instant::now();
-        let output = Command::new(self.binary)
+        let mut child = Command::new(self.binary)
             .args(["join", "--yes", "--head", &address(0).to_string()])
             .args(["--listen", &address(number).to_string()])
             .arg("--password-file")
             .arg(self.data(0).join("admin_pass"))
             .arg("--data")
             .arg(self.data(number))
-            .output()
+            .stdout(Stdio::piped())
+            .spawn()
             .with_context(|| format!("cannot run {}", self.binary.display()))?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "a head does not join: {said}");
-        Ok(began.elapsed())
+        let stdout = child.stdout.take().context("no standard output")?;
+        let (mut said, mut copying_began, mut copying) = (String::new(), began, None);
+        for line in BufReader::new(stdout).lines() {
+            let line = line?;
+            if line.starts_with("copying ") {
+                copying_began = Instant::now();
+            } else if line == "copied the files" {
+                copying = Some(copying_began.elapsed());
+            }
+            said += &line;
+            said.push('\n');
+        }
+        ensure!(child.wait()?.success(), "a head does not join: {said}");
+        Ok(Join {
+            whole: began.elapsed(),
+            copying: copying.with_context(|| format!("nothing was copied: {said}"))?,
+        })
     }
 
     /// Starts one that is down, and waits until it is ready.

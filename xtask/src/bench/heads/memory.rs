@@ -35,7 +35,7 @@ pub(crate) fn measure(binary: &Path, nodes: usize) -> Result<Large> {
     create(heads.head(0)?.socket(), nodes)?;
     println!("a second head joins");
     let began = Instant::now();
-    let joined = heads.join(1)?;
+    let joined = heads.join(1)?.whole;
     heads.add()?;
     let ready = began.elapsed();
     // A head that has just read all of it once, as after any restart.

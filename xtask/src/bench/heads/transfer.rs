@@ -1,7 +1,7 @@
 //! Packages that a new head copies, beside two curls.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::Path,
     process::Command,
     thread,
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 
 use super::{
     boots::Boots,
-    cluster::{Heads, wait_until},
+    cluster::{Heads, Join, wait_until},
 };
 use crate::bench::{
     api::Api,
@@ -24,28 +24,41 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// What was copied.
 pub(crate) struct Copying {
-    /// How long a join takes where there is nothing to copy.
-    pub(crate) alone: Duration,
     pub(crate) rounds: Vec<Round>,
 }
 
 /// What one round found.
 pub(crate) struct Round {
     pub(crate) curls: Duration,
-    pub(crate) join: Duration,
+    /// The same, until what they got is on the disk.
+    pub(crate) synced: Duration,
+    pub(crate) join: Join,
     pub(crate) idle: Boots,
+    /// While curls downloaded.
+    pub(crate) curled: Boots,
+    /// While a machine joined.
     pub(crate) busy: Boots,
 }
 
 impl Round {
     /// How many times as fast as the curls the new head was.
     pub(crate) fn ratio(&self) -> f64 {
-        self.curls.as_secs_f64() / self.join.as_secs_f64()
+        self.curls.as_secs_f64() / self.join.copying.as_secs_f64()
     }
 
-    /// How many times as long as otherwise nodes waited.
+    /// The same, if the curls have to bring the files to the disk, too.
+    pub(crate) fn synced_ratio(&self) -> f64 {
+        self.synced.as_secs_f64() / self.join.copying.as_secs_f64()
+    }
+
+    /// How many times as long as otherwise nodes waited while a machine joined.
     pub(crate) fn slowdown(&self) -> f64 {
         self.busy.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
+    }
+
+    /// The same while curls downloaded.
+    pub(crate) fn slowdown_by_curls(&self) -> f64 {
+        self.curled.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
     }
 }
 
@@ -59,23 +72,24 @@ pub(crate) fn measure(
 ) -> Result<Copying> {
     let mut next = heads.count()..;
     let mut newcomer = || next.next().context("there is always a next number");
-    let alone = heads.join(newcomer()?)?;
     give(heads, packages, directory)?;
     let round = |_| {
         let number = newcomer()?;
         let round = round(heads, packages, number)?;
         fs::remove_dir_all(heads.data(number))?;
         println!(
-            "  curls {:.2?}, join {:.2?}; kickstarts p99 {:.2?} idle, {:.2?} meanwhile",
+            "  curls {:.2?}, to the disk {:.2?}; join {:.2?}, copying {:.2?}; kickstarts p99 {:.2?} idle, {:.2?} meanwhile",
             round.curls,
-            round.join,
+            round.synced,
+            round.join.whole,
+            round.join.copying,
             round.idle.p99(),
             round.busy.p99()
         );
         Ok(round)
     };
     let rounds = (0..rounds).map(round).collect::<Result<_>>()?;
-    Ok(Copying { alone, rounds })
+    Ok(Copying { rounds })
 }
 
 /// Puts the packages into the first head's directory; all heads have them then.
@@ -108,7 +122,8 @@ fn round(heads: &Heads<'_>, packages: &[ClientTar], number: usize) -> Result<Rou
     })?;
     let target = heads.data(number).with_extension("curls");
     fs::create_dir_all(&target)?;
-    let curls = curls(head.port(), packages, &target)?;
+    let download = || curls(head.port(), packages, &target);
+    let ((curls, synced), curled) = Boots::during(head, download)?;
     fs::remove_dir_all(&target)?;
     head.process().settle()?;
     let (join, busy) = Boots::during(head, || heads.join(number))?;
@@ -126,14 +141,17 @@ fn round(heads: &Heads<'_>, packages: &[ClientTar], number: usize) -> Result<Rou
     }
     Ok(Round {
         curls,
+        synced,
         join,
         idle,
+        curled,
         busy,
     })
 }
 
-/// Two curls download all packages, half of them each, to the disk that the new head writes to.
-fn curls(port: u16, packages: &[ClientTar], target: &Path) -> Result<Duration> {
+/// Two curls download all packages, half of them each, to the disk that the new head writes to: how long that takes, and
+/// how long until all is on the disk.
+fn curls(port: u16, packages: &[ClientTar], target: &Path) -> Result<(Duration, Duration)> {
     let began = Instant::now();
     let download = |half: &[ClientTar]| {
         let mut curl = Command::new("curl");
@@ -156,5 +174,9 @@ fn curls(port: u16, packages: &[ClientTar], target: &Path) -> Result<Duration> {
             .into_iter()
             .try_for_each(|curl| curl.join().map_err(|_| anyhow!("a client panicked"))?)
     })?;
-    Ok(began.elapsed())
+    let downloaded = began.elapsed();
+    for package in packages {
+        File::open(target.join(package.file_name()))?.sync_all()?;
+    }
+    Ok((downloaded, began.elapsed()))
 }
