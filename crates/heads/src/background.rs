@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::process::{getpriority_process, setpriority_process};
 use tokio::runtime::{Builder, EnterGuard, Runtime};
 
 /// How much the threads give way: to one of them, a core that is wanted for nodes too gives a tenth of its time.
@@ -15,15 +16,17 @@ pub(crate) struct Background(
 );
 
 impl Background {
-    /// Starts the threads.
+    /// Starts the threads, which are nicer than the one that calls this.
     ///
     /// # Errors
     /// The system gives none.
     pub(crate) fn start() -> io::Result<Self> {
+        // There is no higher value.
+        let nice = (getpriority_process(None)? + NICE).min(19);
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .thread_name("exchange")
-            .on_thread_start(give_way)
+            .on_thread_start(move || give_way(nice))
             .build()?;
         Ok(Self(Some(runtime)))
     }
@@ -43,9 +46,9 @@ impl Drop for Background {
     }
 }
 
-/// On Linux a nice value is a thread's own (sched(7)).
-fn give_way() {
-    if let Err(error) = rustix::process::nice(NICE) {
+/// On Linux a nice value is a thread's own (sched(7)). Threads that were started by one of these have it already.
+fn give_way(nice: i32) {
+    if let Err(error) = setpriority_process(None, nice) {
         tracing::warn!(%error, "the exchange between heads cannot give way to serving nodes");
     }
 }
@@ -53,25 +56,22 @@ fn give_way() {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use tokio::{spawn, task::spawn_blocking};
+
     use super::*;
 
     #[tokio::test]
     async fn what_is_spawned_there_gives_way_and_ends_with_it() {
-        let nice = || rustix::process::nice(0).unwrap();
+        let nice = || getpriority_process(None).unwrap();
         let here = nice();
         let background = Background::start().unwrap();
-        let (task, thread, endless) = {
+        let (task, endless) = {
             let _there = background.enter();
-            (
-                tokio::spawn(async move { nice() }),
-                tokio::task::spawn_blocking(nice),
-                tokio::spawn(std::future::pending::<()>()),
-            )
+            let of_both = async move { (nice(), spawn_blocking(nice).await.unwrap()) };
+            (spawn(of_both), spawn(std::future::pending::<()>()))
         };
-        // There is no higher value.
         let there = (here + NICE).min(19);
-        assert_eq!(task.await.unwrap(), there);
-        assert_eq!(thread.await.unwrap(), there);
+        assert_eq!(task.await.unwrap(), (there, there));
         assert_eq!(nice(), here);
         drop(background);
         assert!(endless.await.unwrap_err().is_cancelled());
