@@ -49,6 +49,23 @@ impl Delivery {
             remark: None,
         }
     }
+
+    /// A script that was made for who asked.
+    pub(crate) fn of_script(script: String) -> Self {
+        let sha256 = Sha256Digest::of(script.as_bytes());
+        Self {
+            content: Content {
+                content_type: ContentType::TEXT,
+                etag: ETag::of_sha256(sha256.as_bytes()),
+                last_modified: None,
+                body: Body::Full(Bytes::from(script)),
+                fields: HeaderMap::new(),
+            },
+            sha256: *sha256.as_bytes(),
+            file_revision: sha256.revision().into(),
+            remark: None,
+        }
+    }
 }
 
 /// The boot file of this name as the asking node is to receive it.

@@ -4,19 +4,12 @@
 
 use std::{env::consts::ARCH, fmt};
 
-use bytes::Bytes;
-use content::Sha256Digest;
 use head_package::HeadPackages;
 use http::{HeaderMap, header};
 use package::Kind;
 
 use super::shell::{DEB, DOWNLOAD, PROGRAMS, Parts, Quoted, RPM, SERVICE, TAR, WANTED};
-use crate::{
-    Error, base_url,
-    boot::Delivery,
-    call::Call,
-    reply::{Body, Content, ContentType, ETag},
-};
+use crate::{Error, base_url, boot::Delivery, call::Call};
 
 const SCYLD_INSTALL: &str = include_str!("../../../../assets/install/scyld-install.sh");
 
@@ -29,19 +22,7 @@ pub(crate) async fn get(call: &Call) -> Result<Delivery, Error> {
         packages: &packages,
     }
     .to_string();
-    let sha256 = Sha256Digest::of(script.as_bytes());
-    Ok(Delivery {
-        content: Content {
-            body: Body::Full(Bytes::from(script)),
-            content_type: ContentType::TEXT,
-            etag: ETag::of_sha256(sha256.as_bytes()),
-            last_modified: None,
-            fields: HeaderMap::new(),
-        },
-        sha256: *sha256.as_bytes(),
-        file_revision: sha256.revision().into(),
-        remark: None,
-    })
+    Ok(Delivery::of_script(script))
 }
 
 /// A script that was made for another host than the client meant would join the wrong cluster.

@@ -8,12 +8,7 @@ mod script;
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use content::{
-    Sha256Digest,
-    packages::{Entry, Packages, PackagesError},
-};
-use http::HeaderMap;
+use content::packages::{Entry, Packages, PackagesError};
 use package::{Architecture, Kind, PackageName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -22,14 +17,7 @@ use self::{
     script::{Installer, Offer},
 };
 use super::download::settled;
-use crate::{
-    Error,
-    boot::Delivery,
-    call::Call,
-    head::Head,
-    query::Query,
-    reply::{Body, Content, ContentType, ETag},
-};
+use crate::{Error, boot::Delivery, call::Call, head::Head, query::Query};
 
 /// How long a script waits for the first reading of the packages.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -57,19 +45,7 @@ async fn installer(
             installer.to_string()
         }
     };
-    let sha256 = Sha256Digest::of(script.as_bytes());
-    Ok(Delivery {
-        content: Content {
-            body: Body::Full(Bytes::from(script)),
-            content_type: ContentType::TEXT,
-            etag: ETag::of_sha256(sha256.as_bytes()),
-            last_modified: None,
-            fields: HeaderMap::new(),
-        },
-        sha256: *sha256.as_bytes(),
-        file_revision: sha256.revision().into(),
-        remark: None,
-    })
+    Ok(Delivery::of_script(script))
 }
 
 /// What is said about the machine that is to be installed.
