@@ -15,12 +15,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::puller::LARGE;
+
 /// How many bytes are written and hashed at once.
 pub(super) const PIECE: usize = 256 * 1024;
 /// How many pieces may wait for the disk or the processor.
 const QUEUE: usize = 8;
-/// A file of this size or more has its place on disk reserved, and is written back while it arrives.
-const LARGE: u64 = 16 << 20;
 
 /// A file that arrives.
 pub(super) struct Landing {
