@@ -42,15 +42,6 @@ pub struct Settings {
     pub name: Name,
 }
 
-/// Whether a head only takes part as a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
-    /// Gets what the others have, and tells them nothing.
-    Reads,
-    /// Both.
-    ReadsAndWrites,
-}
-
 /// Keeps the files of this head as the manifest has them, and the manifest as this head's administrators want them.
 ///
 /// Dropping it ends its tasks; [`close`](Self::close) waits until they have ended, too.
@@ -108,33 +99,11 @@ impl Replication {
         arrivals: Arc<Arrivals>,
         source: Arc<dyn Source>,
     ) -> Self {
-        Self::start_part(settings, live, arrivals, source, Part::ReadsAndWrites)
-    }
-
-    /// The same for a machine that is about to become a head: it gets all files, and changes nothing in the cluster.
-    #[must_use]
-    pub fn start_reading(
-        settings: Settings,
-        live: Arc<LiveState>,
-        arrivals: Arc<Arrivals>,
-        source: Arc<dyn Source>,
-    ) -> Self {
-        Self::start_part(settings, live, arrivals, source, Part::Reads)
-    }
-
-    fn start_part(
-        settings: Settings,
-        live: Arc<LiveState>,
-        arrivals: Arc<Arrivals>,
-        source: Arc<dyn Source>,
-        part: Part,
-    ) -> Self {
         let closing = CancellationToken::new();
         let (commands, orders) = mpsc::channel(64);
         let (reports, report) = watch::channel(Arc::default());
         let sync = Sync::new(
             settings,
-            part,
             Arc::clone(&live),
             Arc::clone(&arrivals),
             source,

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::agreements::Agreements;
 use super::arrivals::Arrivals;
 use super::files::{Directory, Files};
-use super::{Part, ReplicationError, Report, Settings, Source};
+use super::{ReplicationError, Report, Settings, Source};
 use disk::Looked;
 use manifest::Change;
 use steps::Plan;
@@ -119,7 +119,6 @@ struct Failure {
 /// See the [module](self).
 pub(super) struct Sync {
     settings: Settings,
-    part: Part,
     live: Arc<LiveState>,
     arrivals: Arc<Arrivals>,
     source: Arc<dyn Source>,
@@ -182,7 +181,6 @@ struct Heard {
 impl Sync {
     pub(super) fn new(
         settings: Settings,
-        part: Part,
         live: Arc<LiveState>,
         arrivals: Arc<Arrivals>,
         source: Arc<dyn Source>,
@@ -204,7 +202,6 @@ impl Sync {
         });
         let now = Instant::now();
         Self {
-            part,
             live,
             arrivals,
             source,
@@ -375,7 +372,6 @@ impl Sync {
     /// Remembers that a file that there is no account of is new from now on, once all others are accounted for.
     fn complete(&mut self) {
         if self.agreements.is_complete()
-            || self.part == Part::Reads
             || !self.is_looked()
             || !self.unreadable.is_empty()
             || !self.dirty.is_empty()

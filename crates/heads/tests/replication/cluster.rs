@@ -46,12 +46,6 @@ pub(crate) struct Head {
     _following: AbortOnDropHandle<()>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Part {
-    Reads,
-    ReadsAndWrites,
-}
-
 impl Cluster {
     pub(crate) fn new() -> Self {
         let home = tempfile::tempdir().unwrap();
@@ -76,10 +70,6 @@ impl Cluster {
         self.home.path().join(format!("head{number}"))
     }
 
-    pub(crate) async fn head(&self, number: u8) -> Head {
-        self.head_that(number, Part::ReadsAndWrites).await
-    }
-
     pub(crate) async fn heads<const N: usize>(&self) -> [Head; N] {
         let mut heads = Vec::new();
         for number in 1..=u8::try_from(N).unwrap() {
@@ -88,7 +78,7 @@ impl Cluster {
         heads.try_into().map_err(drop).unwrap()
     }
 
-    pub(crate) async fn head_that(&self, number: u8, part: Part) -> Head {
+    pub(crate) async fn head(&self, number: u8) -> Head {
         let home = self.home(number);
         for directory in ["kickstarts", "ignition"] {
             fs::create_dir_all(home.join(directory)).unwrap();
@@ -130,11 +120,7 @@ impl Cluster {
             arrivals: Arc::clone(&arrivals),
             is_open: is_open.subscribe(),
         });
-        let start = match part {
-            Part::ReadsAndWrites => Replication::start,
-            Part::Reads => Replication::start_reading,
-        };
-        let replication = start(settings, Arc::clone(&live), arrivals, source);
+        let replication = Replication::start(settings, Arc::clone(&live), arrivals, source);
         Head {
             home,
             link,

@@ -10,10 +10,10 @@ use super::disk::BURST;
 use super::manifest::{Change, milliseconds};
 use super::{Failure, Here, RETRY, Sync, Work};
 use crate::exchange::Urgency;
+use crate::replication::ReplicationError;
 use crate::replication::arrivals::Expected;
 use crate::replication::decision::{Agreed, Intent, Step, decide, overrode, published};
 use crate::replication::files::{Digest, Directory, FileError};
-use crate::replication::{Part, ReplicationError};
 
 /// What is to be done once it is noted on disk: by the change of the agreements that is `noted`.
 #[derive(Debug)]
@@ -112,7 +112,6 @@ impl Sync {
                 self.here.remove(&path);
             }
             Step::Agree => self.agree(&path, &here, there),
-            Step::Publish { .. } | Step::PublishDeletion if self.part == Part::Reads => {}
             Step::Publish { overrides } => {
                 let overrode = overrode(there, overrides, content.map(|content| content.sha256));
                 let version = FileVersion {
