@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{Here, RESCAN, Sync, Work};
 use crate::replication::Conflicts;
+use crate::replication::decision::Base;
 use crate::replication::files::{Directory, FileError, Files};
 
 /// Changes come in bursts: one file that is copied is several.
@@ -184,13 +185,12 @@ impl Sync {
             self.agreements.set_top(&name, top);
             return;
         }
-        let is_of_it = |path: &&FilePath| Directory::of(path) == Some(directory);
         // Not those that were just deleted here because another head did.
         let listed = self.manifest.present().map(|(path, _)| path);
-        let listed: HashSet<_> = listed.filter(is_of_it).collect();
-        let agreed = self.agreements.files();
-        let agreed = agreed.filter(|path| listed.contains(path));
-        let agreed: Vec<_> = agreed.cloned().collect();
+        let listed = listed.filter(|path| Directory::of(path) == Some(directory));
+        let listed: Vec<_> = listed.collect();
+        let is_agreed = |path: &&FilePath| matches!(self.agreements.base(path), Base::File(_));
+        let agreed: Vec<_> = listed.iter().copied().filter(is_agreed).cloned().collect();
         let is_other = self.agreements.top(&name).is_some_and(|known| known != top);
         if !agreed.is_empty() && (self.looks == 0 || listed.len() > 1 || is_other) {
             let files = agreed.len();
