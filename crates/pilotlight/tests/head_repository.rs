@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use head::{Head, get_request, have, run, said, skip, until, within};
+use head::{Head, apt_get, get_request, have, make_apt_machine, run, said, skip, until, within};
 use package::Kind;
 use package::build::{Contents, Member, Scriptlets};
 use tempfile::TempDir;
@@ -187,35 +187,8 @@ fn apt_installs(head: &Head) {
         return;
     };
     let at = |name: &str| machine.path().join(name);
-    for name in [
-        "etc/apt.conf.d",
-        "etc/preferences.d",
-        "etc/trusted.gpg.d",
-        "state/lists/partial",
-        "cache/archives/partial",
-        "log",
-        "root/var/lib/dpkg/info",
-        "root/var/lib/dpkg/updates",
-    ] {
-        fs::create_dir_all(at(name)).unwrap();
-    }
-    fs::write(at("root/var/lib/dpkg/status"), "").unwrap();
-    fs::write(at("etc/sources.list"), source(head, "?pkg=deb")).unwrap();
-    let home = machine.path().display();
-    let configuration = format!(
-        "Dir::Etc \"{home}/etc\";\nDir::State \"{home}/state\";\nDir::Cache \"{home}/cache\";\n\
-         Dir::Log \"{home}/log\";\nDir::State::status \"{home}/root/var/lib/dpkg/status\";\n\
-         DPkg::Options {{ \"--root={home}/root\"; \"--log=/dev/null\"; }};\n\
-         DPkg::Path \"/usr/sbin:/usr/bin:/sbin:/bin\";\nAPT::Sandbox::User \"root\";\n\
-         Acquire::http::Proxy \"DIRECT\";\n"
-    );
-    fs::write(at("apt.conf"), configuration).unwrap();
-    let apt = |arguments: &[&str]| {
-        let mut apt = Command::new("apt-get");
-        apt.env("APT_CONFIG", at("apt.conf"));
-        apt.env("DEBIAN_FRONTEND", "noninteractive");
-        succeed(apt.args(arguments))
-    };
+    make_apt_machine(machine.path(), &source(head, "?pkg=deb"));
+    let apt = |arguments: &[&str]| succeed(&mut apt_get(machine.path(), arguments));
     apt(&["update", "--error-on=any"]);
     apt(&["install", "-y", "pilotlight"]);
     assert_installed(&at("root"));

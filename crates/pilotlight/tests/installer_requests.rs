@@ -3,7 +3,7 @@
 
 mod head;
 
-use head::{Head, get_request};
+use head::{Head, NO_HOSTS, get_request};
 
 const INSTALLER: &str = "/install/client/installer";
 
@@ -40,26 +40,7 @@ fn a_script_names_the_head_as_the_client_did_and_repeats_nothing_hostile() {
             own.text().contains(&format!("\nBASE='{}'\n", head.url(""))),
             "{own:?}"
         );
-        for host in [
-            "a;reboot",
-            "a$(reboot)",
-            "a`reboot`",
-            "a'b",
-            "a\"b",
-            "a b",
-            "a/b",
-            "a@b",
-            "a\\b",
-            "a%27",
-            "a#b",
-            "a?b",
-            "<a[x]>",
-            "a:b",
-            "a:99999",
-            "[::1",
-            "",
-            "-a",
-        ] {
+        for host in NO_HOSTS {
             let target = format!("/api/v1{path}");
             let reply = head.ask_raw(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
             match reply.status {

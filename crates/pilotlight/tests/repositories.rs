@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use built::{Package, have, noise, package, succeed};
-use head::{Head, Relay, run, skip, until};
+use head::{Head, Relay, apt_get, make_apt_machine, run, said, skip, until};
 use tempfile::TempDir;
 
 /// How a package manager trusts a repository.
@@ -133,19 +133,6 @@ impl Machine for Apt {
     fn new(head: SocketAddr, trust: Trust) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
-        for name in [
-            "etc/apt.conf.d",
-            "etc/preferences.d",
-            "etc/trusted.gpg.d",
-            "state/lists/partial",
-            "cache/archives/partial",
-            "log",
-            "root/var/lib/dpkg/info",
-            "root/var/lib/dpkg/updates",
-        ] {
-            fs::create_dir_all(at(name)).unwrap();
-        }
-        fs::write(at("root/var/lib/dpkg/status"), "").unwrap();
         let base = format!("http://{head}/api/v1/repo");
         let option = match trust {
             Trust::Blind => "trusted=yes".to_owned(),
@@ -158,16 +145,7 @@ impl Machine for Apt {
             }
         };
         let source = format!("deb [{option}] {base}/deb/ ./\n");
-        fs::write(at("etc/sources.list"), source).unwrap();
-        let home = directory.path().display();
-        let configuration = format!(
-            "Dir::Etc \"{home}/etc\";\nDir::State \"{home}/state\";\nDir::Cache \"{home}/cache\";\n\
-             Dir::Log \"{home}/log\";\nDir::State::status \"{home}/root/var/lib/dpkg/status\";\n\
-             DPkg::Options {{ \"--root={home}/root\"; \"--log=/dev/null\"; }};\n\
-             DPkg::Path \"/usr/sbin:/usr/bin:/sbin:/bin\";\nAPT::Sandbox::User \"root\";\n\
-             Acquire::Retries \"3\";\nAcquire::http::Proxy \"DIRECT\";\n"
-        );
-        fs::write(at("apt.conf"), configuration).unwrap();
+        make_apt_machine(directory.path(), &source);
         Self(directory)
     }
 
@@ -176,12 +154,7 @@ impl Machine for Apt {
     }
 
     fn install(&self, package: &str) -> Output {
-        let apt = |arguments: &[&str]| {
-            let mut apt = Command::new("apt-get");
-            apt.env("APT_CONFIG", self.directory().join("apt.conf"));
-            apt.env("DEBIAN_FRONTEND", "noninteractive");
-            run(apt.args(arguments))
-        };
+        let apt = |arguments: &[&str]| run(&mut apt_get(self.directory(), arguments));
         let updated = apt(&["update", "--error-on=any"]);
         if !updated.status.success() {
             return updated;
@@ -192,10 +165,6 @@ impl Machine for Apt {
     fn build(package: &Package, directory: &Path) -> PathBuf {
         package.deb(directory)
     }
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
 }
 
 /// Whether such a machine can be had here; it says so loudly if not.

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use head::{Head, ThrowAway, assert_refused, get_request, run, said, skip};
+use head::{Head, NO_HOSTS, ThrowAway, assert_refused, get_request, run, said, skip};
 
 const SCRIPT: &str = "/install/head/scyld-install";
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash"], &["busybox", "sh"]];
@@ -105,27 +105,7 @@ fn the_script_is_made_for_the_host_that_the_client_used() {
 #[test]
 fn a_host_that_is_none_gets_no_script() {
     let head = Head::start();
-    for host in [
-        "a;reboot",
-        "a$(reboot)",
-        "a`reboot`",
-        "a'b",
-        "a\"b",
-        "a b",
-        "a/b",
-        "a@b",
-        "a\\b",
-        "a%27",
-        "a#b",
-        "a?b",
-        "<a[x]>",
-        "a:b",
-        "a:99999",
-        "[::1",
-        "",
-        "-a",
-        "a\r\nHost: b",
-    ] {
+    for host in NO_HOSTS.into_iter().chain(["a\r\nHost: b"]) {
         let reply = head.ask_raw(format!(
             "GET /api/v1{SCRIPT} HTTP/1.1\r\nHost: {host}\r\n\r\n"
         ));

@@ -106,6 +106,28 @@ pub(crate) fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
     answer
 }
 
+/// What a Host header may hold that is no host: none of it may get into a script.
+pub(crate) const NO_HOSTS: [&str; 18] = [
+    "a;reboot",
+    "a$(reboot)",
+    "a`reboot`",
+    "a'b",
+    "a\"b",
+    "a b",
+    "a/b",
+    "a@b",
+    "a\\b",
+    "a%27",
+    "a#b",
+    "a?b",
+    "<a[x]>",
+    "a:b",
+    "a:99999",
+    "[::1",
+    "",
+    "-a",
+];
+
 /// Runs curl, which is expected to get an answer, whatever its status. The path goes out as it is written.
 pub(crate) fn curl(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Reply {
     let mut command = Command::new("curl");

@@ -17,6 +17,7 @@
 // Each file of tests uses what it needs of this.
 #![allow(dead_code, unused_imports, clippy::unwrap_used)]
 
+mod apt;
 mod client;
 mod command_line;
 mod management;
@@ -36,7 +37,8 @@ use std::process::{Child, Command, ExitStatus, Output};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use client::{curl, get_request, have, read_to_end, run, skip, skipped};
+pub(crate) use apt::{apt_get, make_apt_machine};
+pub(crate) use client::{NO_HOSTS, curl, get_request, have, read_to_end, run, skip, skipped};
 pub(crate) use command_line::ended;
 pub(crate) use nginx::Nginx;
 pub(crate) use patience::{DEADLINE, until, within};
