@@ -13,8 +13,15 @@ use super::session::Session;
 use crate::sqlite::Role;
 use crate::{Batch, Record, Snapshot, SqliteStore};
 
-/// Records that are read at once.
-const PAGE: i64 = 1_000;
+/// How many records are read at once at first, and at least.
+const FIRST_PAGE: i64 = 1_000;
+
+/// How many at most.
+const LAST_PAGE: i64 = 50_000;
+
+/// How many bytes a page should have. For each, etcd goes through all keys that are left: many small ones would take it a
+/// time that is quadratic in their number.
+const PAGE_SIZE: usize = 8 << 20;
 
 /// Messages of etcd that may wait for the disk. What waits is written together.
 const WAITING: usize = 64;
@@ -72,8 +79,9 @@ pub(super) async fn snapshot(
     let mut from = keys.records().as_bytes().to_owned();
     let mut at = None;
     let mut records: Vec<Record> = Vec::new();
+    let mut limit = FIRST_PAGE;
     loop {
-        let mut options = GetOptions::new().with_range(end.clone()).with_limit(PAGE);
+        let mut options = GetOptions::new().with_range(end.clone()).with_limit(limit);
         if let Some(at) = at {
             options = options.with_revision(at);
         }
@@ -83,13 +91,26 @@ pub(super) async fn snapshot(
             records.push(layout::record(found, keys, numbering)?);
         }
         match page.kvs().last() {
-            Some(last) if page.more() => from = [last.key(), b"\0"].concat(),
+            Some(last) if page.more() => {
+                from = [last.key(), b"\0"].concat();
+                limit = next_page(page.kvs().len(), page.kvs().iter().map(size).sum());
+            }
             _ => {
                 let revision = numbering.revision(at);
                 return Ok((Snapshot { records, revision }, at));
             }
         }
     }
+}
+
+/// How many records to read next, if they are as large as these, which have `size` bytes together.
+fn next_page(records: usize, size: usize) -> i64 {
+    let fitting = PAGE_SIZE * records / size.max(1);
+    i64::try_from(fitting).map_or(LAST_PAGE, |fitting| fitting.clamp(FIRST_PAGE, LAST_PAGE))
+}
+
+fn size(found: &KeyValue) -> usize {
+    found.key().len() + found.value().len()
 }
 
 /// The first key after all that begin with `prefix`. The prefix is text, so its last byte is not the highest there is.
@@ -181,4 +202,17 @@ fn change(
         },
     };
     Ok((revision, change))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_as_many_records_as_fit() {
+        assert_eq!(next_page(1_000, 1_000 << 10), 8 << 10);
+        assert_eq!(next_page(1_000, 1_000), LAST_PAGE);
+        assert_eq!(next_page(1, 1 << 20), FIRST_PAGE);
+        assert_eq!(next_page(0, 0), FIRST_PAGE);
+    }
 }
