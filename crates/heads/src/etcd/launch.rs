@@ -80,9 +80,10 @@ impl Launch {
             "true".into(),
         );
 
-        // Elections after 1.5 to 3 s: longer than a busy disk takes to sync, short enough that writes go on within 5 s.
+        // Elections after 1 to 2 s: longer than a busy disk takes to sync, short enough that writes go on within 5 s even
+        // if the first elects nobody.
         flag("heartbeat-interval", "100".into());
-        flag("election-timeout", "1500".into());
+        flag("election-timeout", "1000".into());
         // A member that comes back does not depose a leader that works.
         flag("pre-vote", "true".into());
         flag("auto-compaction-mode", "periodic".into());
