@@ -15,6 +15,7 @@ use std::{env, fmt::Write as _, path::Path, time::Duration};
 use anyhow::{Result, ensure};
 
 use self::{
+    boots::Boots,
     cluster::Heads,
     memory::Large,
     news::Seen,
@@ -196,7 +197,12 @@ impl Report {
              | the other heads serve what was written, p99, s | {:.3} | 2 |\n\
              | writes go on after `kill -9` of a head and its etcd, s at most | {:.2} | 5 |\n",
             median(copying.rounds.iter().map(Round::ratio)),
-            median(copying.rounds.iter().map(Round::slowdown)),
+            median(
+                copying
+                    .rounds
+                    .iter()
+                    .map(|round| round.slowdown(&round.copied))
+            ),
             at(&self.small.seen.everywhere, 0.99).as_secs_f64(),
             at(&self.small.failovers, 1.0).as_secs_f64(),
         )?;
@@ -221,34 +227,36 @@ impl Report {
              | | two curls | two curls, and sync | a new head |\n| --- | ---: | ---: | ---: |\n\
              | MiB/s | {:.0} | {:.0} | {:.0} |\n\
              | the new head is so many times as fast | {:.2} | {:.2} | |\n\n\
-             | | idle | while two curls download | while a machine joins |\n| --- | ---: | ---: | ---: |\n\
-             | kickstarts, p99, ms | {:.2} | {:.2} | {:.2} |\n\
-             | times the idle one | | {:.2} | {:.2} |\n\
-             | kickstarts served | {:.0} | {:.0} | {:.0} |\n",
+             | kickstarts, while | p99, ms | times the idle one | served |\n| --- | ---: | ---: | ---: |\n",
             PACKAGES.len(),
             self.plan.package >> 20,
             median(
                 rounds
                     .iter()
-                    .map(|round| { (round.join.whole - round.join.copying).as_secs_f64() })
+                    .map(|round| { (round.join.whole - round.join.copying()).as_secs_f64() })
             ),
             boots::AT_ONCE,
             boots::PAUSE.as_millis(),
             rounds.len(),
             rate(|round| round.curls),
             rate(|round| round.synced),
-            rate(|round| round.join.copying),
+            rate(|round| round.join.copying()),
             median(rounds.iter().map(Round::ratio)),
             median(rounds.iter().map(Round::synced_ratio)),
-            median(rounds.iter().map(|round| milliseconds(round.idle.p99()))),
-            median(rounds.iter().map(|round| milliseconds(round.curled.p99()))),
-            median(rounds.iter().map(|round| milliseconds(round.busy.p99()))),
-            median(rounds.iter().map(Round::slowdown_by_curls)),
-            median(rounds.iter().map(Round::slowdown)),
-            median(rounds.iter().map(|round| round.idle.count() as f64)),
-            median(rounds.iter().map(|round| round.curled.count() as f64)),
-            median(rounds.iter().map(|round| round.busy.count() as f64)),
         )?;
+        let mut row = |occupation, boots: fn(&Round) -> &Boots| {
+            writeln!(
+                text,
+                "| {occupation} | {:.2} | {:.2} | {:.0} |",
+                median(rounds.iter().map(|round| milliseconds(boots(round).p99()))),
+                median(rounds.iter().map(|round| round.slowdown(boots(round)))),
+                median(rounds.iter().map(|round| boots(round).count() as f64)),
+            )
+        };
+        row("the head does nothing else", |round| &round.idle)?;
+        row("two curls download and sync", |round| &round.curled)?;
+        row("a new head copies", |round| &round.copied)?;
+        row("a machine joins, all of it", |round| &round.joined)?;
         Ok(())
     }
 

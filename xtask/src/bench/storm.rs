@@ -67,10 +67,10 @@ pub(crate) fn get(port: u16, node: usize, path: &str) -> Result<Vec<u8>> {
     let address = cluster::address(node);
     let mut stream = TcpStream::connect((address, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n"
-    )?;
+    // In one piece, as clients send it.
+    let question =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(question.as_bytes())?;
     let mut answer = Vec::with_capacity(8192);
     stream
         .read_to_end(&mut answer)

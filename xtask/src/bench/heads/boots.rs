@@ -1,6 +1,7 @@
 //! Nodes that boot while a head does other things.
 
 use std::{
+    ops::Range,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -15,45 +16,61 @@ pub(crate) const AT_ONCE: usize = 4;
 /// How long each pauses before it asks again.
 pub(crate) const PAUSE: Duration = Duration::from_millis(5);
 
-/// How long nodes waited for their kickstarts, sorted.
-pub(crate) struct Boots(Vec<Duration>);
+/// Nodes that got their kickstarts, the one that waited longest last.
+pub(crate) struct Boots(Vec<Boot>);
+
+#[derive(Clone, Copy)]
+struct Boot {
+    began: Instant,
+    took: Duration,
+}
 
 impl Boots {
     /// Has nodes ask `head` while something is done.
     pub(crate) fn during<T>(head: &Head, work: impl FnOnce() -> Result<T>) -> Result<(T, Self)> {
         let is_over = AtomicBool::new(false);
         let ask = |node: usize| {
-            let mut times = Vec::new();
+            let mut boots = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 storm::fetch(head.port(), node, NodeFile::Kickstart)?;
-                times.push(began.elapsed());
+                let took = began.elapsed();
+                boots.push(Boot { began, took });
                 thread::sleep(PAUSE);
             }
-            Ok(times)
+            Ok(boots)
         };
-        let (done, times) = thread::scope(|scope| {
+        let (done, boots) = thread::scope(|scope| {
             let nodes: Vec<_> = (0..AT_ONCE)
                 .map(|node| scope.spawn(move || ask(node)))
                 .collect();
             let done = work();
             is_over.store(true, Ordering::Relaxed);
-            let times = nodes.into_iter().map(|node| {
+            let boots = nodes.into_iter().map(|node| {
                 node.join()
                     .map_err(|_| anyhow!("a client panicked"))
                     .flatten()
             });
-            (done, times.collect::<Result<Vec<_>>>())
+            (done, boots.collect::<Result<Vec<_>>>())
         });
-        let mut times = times?.concat();
-        times.sort_unstable();
-        ensure!(!times.is_empty(), "no node was served");
-        Ok((done?, Self(times)))
+        Ok((done?, Self::of(boots?.concat())?))
+    }
+
+    fn of(mut boots: Vec<Boot>) -> Result<Self> {
+        ensure!(!boots.is_empty(), "no node was served");
+        boots.sort_unstable_by_key(|boot| boot.took);
+        Ok(Self(boots))
+    }
+
+    /// Those that began within this time.
+    pub(crate) fn within(&self, time: &Range<Instant>) -> Result<Self> {
+        let boots = self.0.iter().filter(|boot| time.contains(&boot.began));
+        Self::of(boots.copied().collect())
     }
 
     /// The time that 99 of 100 waited at most.
     pub(crate) fn p99(&self) -> Duration {
-        self.0[self.0.len() * 99 / 100]
+        self.0[self.0.len() * 99 / 100].took
     }
 
     /// How many were served.

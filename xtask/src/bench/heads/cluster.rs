@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
+    ops::Range,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -27,11 +28,19 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<
     Ok(began.elapsed())
 }
 
-/// How long a machine took to join, without starting.
+/// How a machine joined, without starting.
 pub(crate) struct Join {
+    /// How long it took.
     pub(crate) whole: Duration,
-    /// Of that, getting the files.
-    pub(crate) copying: Duration,
+    /// When, within that, it got the files.
+    pub(crate) copied: Range<Instant>,
+}
+
+impl Join {
+    /// How long it took to get the files.
+    pub(crate) fn copying(&self) -> Duration {
+        self.copied.end - self.copied.start
+    }
 }
 
 /// Heads of one cluster, numbered from 0. Those that are down have no process.
@@ -83,13 +92,13 @@ impl<'a> Heads<'a> {
             .spawn()
             .with_context(|| format!("cannot run {}", self.binary.display()))?;
         let stdout = child.stdout.take().context("no standard output")?;
-        let (mut said, mut copying_began, mut copying) = (String::new(), began, None);
+        let (mut said, mut copying_began, mut copied) = (String::new(), began, None);
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             if line.starts_with("copying ") {
                 copying_began = Instant::now();
             } else if line == "copied the files" {
-                copying = Some(copying_began.elapsed());
+                copied = Some(copying_began..Instant::now());
             }
             said += &line;
             said.push('\n');
@@ -97,7 +106,7 @@ impl<'a> Heads<'a> {
         ensure!(child.wait()?.success(), "a head does not join: {said}");
         Ok(Join {
             whole: began.elapsed(),
-            copying: copying.with_context(|| format!("nothing was copied: {said}"))?,
+            copied: copied.with_context(|| format!("nothing was copied: {said}"))?,
         })
     }
 

@@ -13,6 +13,9 @@ pub(crate) fn measure(heads: &mut Heads<'_>, kills: usize) -> Result<Vec<Duratio
     let mut times = Vec::new();
     for kill in 0..kills {
         let victim = kill % heads.count();
+        for head in 0..heads.count() {
+            wait_until("all are back", || is_whole(heads, head).unwrap_or(false))?;
+        }
         heads.kill(victim)?;
         let died = Instant::now();
         let body = json!({"attributes": {"ntp": format!("kill-{kill}")}}).to_string();
@@ -28,6 +31,13 @@ pub(crate) fn measure(heads: &mut Heads<'_>, kills: usize) -> Result<Vec<Duratio
     ensure!(!times.is_empty(), "no head was killed");
     times.sort_unstable();
     Ok(times)
+}
+
+/// Whether this head reaches every etcd.
+fn is_whole(heads: &Heads<'_>, head: usize) -> Result<bool> {
+    let mut api = Api::connect(heads.head(head)?.socket())?;
+    let status = api.data("GET", "/cluster/status")?;
+    Ok(status["etcd"]["healthy"] == heads.count())
 }
 
 fn write(heads: &Heads<'_>, by: usize, body: &[u8]) -> Result<()> {

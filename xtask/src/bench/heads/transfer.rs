@@ -37,28 +37,25 @@ pub(crate) struct Round {
     /// While curls downloaded.
     pub(crate) curled: Boots,
     /// While a machine joined.
-    pub(crate) busy: Boots,
+    pub(crate) joined: Boots,
+    /// Of these, while it copied the packages.
+    pub(crate) copied: Boots,
 }
 
 impl Round {
     /// How many times as fast as the curls the new head was.
     pub(crate) fn ratio(&self) -> f64 {
-        self.curls.as_secs_f64() / self.join.copying.as_secs_f64()
+        self.curls.as_secs_f64() / self.join.copying().as_secs_f64()
     }
 
     /// The same, if the curls have to bring the files to the disk, too.
     pub(crate) fn synced_ratio(&self) -> f64 {
-        self.synced.as_secs_f64() / self.join.copying.as_secs_f64()
+        self.synced.as_secs_f64() / self.join.copying().as_secs_f64()
     }
 
-    /// How many times as long as otherwise nodes waited while a machine joined.
-    pub(crate) fn slowdown(&self) -> f64 {
-        self.busy.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
-    }
-
-    /// The same while curls downloaded.
-    pub(crate) fn slowdown_by_curls(&self) -> f64 {
-        self.curled.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
+    /// How many times as long as otherwise nodes waited.
+    pub(crate) fn slowdown(&self, meanwhile: &Boots) -> f64 {
+        meanwhile.p99().as_secs_f64() / self.idle.p99().as_secs_f64()
     }
 }
 
@@ -78,13 +75,14 @@ pub(crate) fn measure(
         let round = round(heads, packages, number)?;
         fs::remove_dir_all(heads.data(number))?;
         println!(
-            "  curls {:.2?}, to the disk {:.2?}; join {:.2?}, copying {:.2?}; kickstarts p99 {:.2?} idle, {:.2?} meanwhile",
+            "  curls {:.2?}, to the disk {:.2?}; join {:.2?}, copying {:.2?}; kickstarts p99 {:.2?} idle, {:.2?} while joining, {:.2?} while copying",
             round.curls,
             round.synced,
             round.join.whole,
-            round.join.copying,
+            round.join.copying(),
             round.idle.p99(),
-            round.busy.p99()
+            round.joined.p99(),
+            round.copied.p99()
         );
         Ok(round)
     };
@@ -126,7 +124,8 @@ fn round(heads: &Heads<'_>, packages: &[ClientTar], number: usize) -> Result<Rou
     let ((curls, synced), curled) = Boots::during(head, download)?;
     fs::remove_dir_all(&target)?;
     head.process().settle()?;
-    let (join, busy) = Boots::during(head, || heads.join(number))?;
+    let (join, joined) = Boots::during(head, || heads.join(number))?;
+    let copied = joined.within(&join.copied)?;
     for package in packages {
         let copies = heads.data(number).join("clientpkgs/tar");
         let copy = copies.join(package.file_name());
@@ -145,7 +144,8 @@ fn round(heads: &Heads<'_>, packages: &[ClientTar], number: usize) -> Result<Rou
         join,
         idle,
         curled,
-        busy,
+        joined,
+        copied,
     })
 }
 
