@@ -4,13 +4,14 @@ use std::fs::{File, FileTimes};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::Arc;
+use std::thread::{self, Scope};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use content::{PartialFile, WriteBack};
 use model::{FileContent, Sha256Digest};
 use rustix::fs::FallocateFlags;
-use rustix::io::{Errno, pwritev};
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -21,6 +22,10 @@ use super::puller::LARGE;
 pub(super) const PIECE: usize = 256 * 1024;
 /// How many pieces may wait for the disk or the processor.
 const QUEUE: usize = 8;
+
+/// `RWF_DONTCACHE` (pwritev2(2), Linux 6.14): what is written goes to the disk at once and then leaves the cache, where
+/// what nodes are being sent stays. The memory that it leaves takes the next bytes.
+const UNCACHED: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
 /// A file that arrives.
 pub(super) struct Landing {
@@ -149,27 +154,29 @@ fn begin(file: &File, content: &FileContent) -> io::Result<u64> {
 
 fn write(
     file: &File,
-    mut at: u64,
+    at: u64,
     mut pieces: mpsc::Receiver<Piece>,
     content: &FileContent,
 ) -> io::Result<()> {
-    let is_whole = std::thread::scope(|scope| {
-        let is_large = content.size >= LARGE;
-        let mut write_back = is_large.then(|| WriteBack::of(scope, file)).transpose()?;
+    let is_whole = thread::scope(|scope| {
+        let mut output = Output {
+            scope,
+            file,
+            at,
+            flags: match content.size >= LARGE {
+                true => UNCACHED,
+                false => ReadWriteFlags::empty(),
+            },
+            write_back: None,
+        };
         let is_whole = loop {
             match pieces.blocking_recv() {
-                Some(Piece::Bytes(bytes)) => {
-                    let written = write_at(file, at, &bytes)?;
-                    at += written as u64;
-                    if let Some(write_back) = &mut write_back {
-                        write_back.wrote(written);
-                    }
-                }
+                Some(Piece::Bytes(bytes)) => output.write(&bytes)?,
                 Some(Piece::End) => break true,
                 None => break false,
             }
         };
-        write_back.map_or(Ok(()), WriteBack::finish)?;
+        output.write_back.map_or(Ok(()), WriteBack::finish)?;
         Ok::<_, io::Error>(is_whole)
     })?;
     if is_whole {
@@ -180,23 +187,56 @@ fn write(
     Ok(())
 }
 
-/// Writes all of `bytes` at the position `at`: how many.
-fn write_at(file: &File, at: u64, bytes: &[Bytes]) -> io::Result<usize> {
-    let mut slices: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
-    let mut left = &mut slices[..];
-    let mut written = 0;
-    while !left.is_empty() {
-        match pwritev(file, left, at + written as u64) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => {
-                written += count;
-                IoSlice::advance_slices(&mut left, count);
+/// The file, as it is written.
+struct Output<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    file: &'scope File,
+    /// Where the next bytes belong.
+    at: u64,
+    flags: ReadWriteFlags,
+    /// What brings a large file to the disk where [`UNCACHED`] is not supported.
+    write_back: Option<WriteBack<'scope>>,
+}
+
+impl Output<'_, '_> {
+    fn write(&mut self, bytes: &[Bytes]) -> io::Result<()> {
+        let written = match self.try_write(bytes) {
+            Err(error) if self.flags == UNCACHED && is_unsupported(&error) => {
+                self.flags = ReadWriteFlags::empty();
+                self.write_back = Some(WriteBack::of(self.scope, self.file)?);
+                self.try_write(bytes)?
             }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            written => written?,
+        };
+        self.at += written as u64;
+        if let Some(write_back) = &mut self.write_back {
+            write_back.wrote(written);
         }
+        Ok(())
     }
-    Ok(written)
+
+    /// Writes all of `bytes`: how many.
+    fn try_write(&self, bytes: &[Bytes]) -> io::Result<usize> {
+        let mut slices: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
+        let mut left = &mut slices[..];
+        let mut written = 0;
+        while !left.is_empty() {
+            match pwritev2(self.file, left, self.at + written as u64, self.flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    written += count;
+                    IoSlice::advance_slices(&mut left, count);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(written)
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error())
 }
 
 /// The digest of what is on disk already and of the pieces that follow.
@@ -230,4 +270,40 @@ fn time(nanoseconds: i64) -> SystemTime {
         SystemTime::UNIX_EPOCH.checked_add(distance)
     };
     time.unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::env::temp_dir;
+    use std::io::Read as _;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_large_file_is_written_wherever_it_is() {
+        let pieces = [Bytes::from("abc"), Bytes::new(), Bytes::from("d")];
+        // What is on a tmpfs is nowhere else, so it cannot leave the cache; elsewhere it may.
+        for (directory, is_synced) in [(Path::new("/dev/shm"), Some(true)), (&temp_dir(), None)] {
+            let mut file = tempfile::tempfile_in(directory).unwrap();
+            thread::scope(|scope| {
+                let mut output = Output {
+                    scope,
+                    file: &file,
+                    at: 0,
+                    flags: UNCACHED,
+                    write_back: None,
+                };
+                output.write(&pieces).unwrap();
+                output.write(&pieces).unwrap();
+                let was_synced = output.write_back.is_some();
+                assert_eq!(was_synced, is_synced.unwrap_or(was_synced));
+                output.write_back.map_or(Ok(()), WriteBack::finish).unwrap();
+            });
+            let mut found = String::new();
+            file.read_to_string(&mut found).unwrap();
+            assert_eq!(found, "abcdabcd");
+        }
+    }
 }
