@@ -14,4 +14,5 @@ pub mod membership;
 pub mod replication;
 pub mod reports;
 
+pub use background::Background;
 pub use identity::Identity;

@@ -63,7 +63,7 @@ impl Several {
         listener: Option<TcpListener>,
         process: Option<Process>,
     ) -> Result<Self, MoveError> {
-        let background = Background::start().map_err(MoveError::Threads)?;
+        let background = Background::nice().map_err(MoveError::Threads)?;
         // Nodes do not wait for what is done from here on.
         let there = background.enter();
         let live = &membership.live;

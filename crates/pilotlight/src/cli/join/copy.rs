@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use content::{FileRoot, PartialFile};
+use heads::Background;
 use heads::etcd::Program;
 use heads::exchange::{Destination, Peer, Peers, PullError, Puller, RateLimit, Trees, Urgency};
 use heads::identity::{Admitted, Enrolment};
@@ -111,6 +112,8 @@ async fn files(
     let bytes: u64 = missing.iter().map(|(_, content)| content.size).sum();
     let count = missing.len();
     output.remark(&format!("copying {count} files, {bytes} bytes"))?;
+    // Where a head runs on this machine already, its nodes come first.
+    let background = Background::idle().context("cannot start the threads that copy")?;
     let shutdown = CancellationToken::new();
     // Ends what still comes when this function does.
     let _ended = shutdown.clone().drop_guard();
@@ -136,7 +139,8 @@ async fn files(
         while coming.len() < AT_ONCE
             && let Some((path, content)) = missing.pop_front()
         {
-            coming.spawn(pull(puller.clone(), Arc::clone(live), path, content));
+            let pull = pull(puller.clone(), Arc::clone(live), path, content);
+            coming.spawn_on(pull, background.handle());
         }
         tokio::select! {
             pulled = coming.join_next() => match pulled {
