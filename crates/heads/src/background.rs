@@ -27,7 +27,7 @@ impl Background {
         Self::start("exchange", move || Ok(setpriority_process(None, nice)?))
     }
 
-    /// Threads for what nobody waits for. They run where nothing else wants to.
+    /// Threads for what nobody waits for. They run where nothing else of their session or control group wants to.
     ///
     /// # Errors
     /// The system gives none.

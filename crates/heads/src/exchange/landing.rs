@@ -23,16 +23,16 @@ pub(super) const PIECE: usize = 256 * 1024;
 /// How many pieces may wait for the disk or the processor.
 const QUEUE: usize = 8;
 
-/// `RWF_DONTCACHE` (pwritev2(2), Linux 6.14): what is written goes to the disk at once and then leaves the cache, where
-/// what nodes are being sent stays. The memory that it leaves takes the next bytes.
+/// `RWF_DONTCACHE` of recent kernels (pwritev2(2)): what is written begins to go to the disk at once and then leaves the
+/// cache, where what nodes are being sent stays. The memory that it leaves takes the next bytes.
 const UNCACHED: ReadWriteFlags = ReadWriteFlags::from_bits_retain(0x80);
 
 /// A file that arrives.
 pub(super) struct Landing {
     partial: Arc<PartialFile>,
     received: u64,
+    /// The next piece, as far as it is there.
     gathered: Vec<Bytes>,
-    gathered_size: usize,
     writer: mpsc::Sender<Piece>,
     hasher: mpsc::Sender<Piece>,
     writing: JoinHandle<io::Result<()>>,
@@ -47,8 +47,12 @@ enum Piece {
 }
 
 impl Landing {
-    /// Goes on with what there is of the file.
-    pub(super) async fn begin(partial: PartialFile, content: FileContent) -> io::Result<Self> {
+    /// Goes on with what there is of the file. Where somebody waits for it, it stays in the cache.
+    pub(super) async fn begin(
+        partial: PartialFile,
+        content: FileContent,
+        is_awaited: bool,
+    ) -> io::Result<Self> {
         let partial = Arc::new(partial);
         let file = Arc::clone(&partial);
         let begin = move || begin(file.file(), &content);
@@ -60,10 +64,11 @@ impl Landing {
             partial,
             received,
             gathered: Vec::new(),
-            gathered_size: 0,
             writer,
             hasher,
-            writing: spawn_blocking(move || write(written.file(), received, to_write, &content)),
+            writing: spawn_blocking(move || {
+                write(written.file(), received, to_write, &content, is_awaited)
+            }),
             hashing: spawn_blocking(move || hash(hashed.file(), received, to_hash)),
         })
     }
@@ -77,12 +82,16 @@ impl Landing {
     ///
     /// # Errors
     /// The disk does not take what came before.
-    pub(super) async fn take(&mut self, bytes: Bytes) -> io::Result<()> {
-        self.received += bytes.len() as u64;
-        self.gathered_size += bytes.len();
-        self.gathered.push(bytes);
-        if self.gathered_size >= PIECE {
-            self.pass_on().await?;
+    pub(super) async fn take(&mut self, mut bytes: Bytes) -> io::Result<()> {
+        while !bytes.is_empty() {
+            // A piece ends where a page does: one that is written in two parts may have left the cache in between.
+            let room = PIECE - (self.received % PIECE as u64) as usize;
+            let next = bytes.split_to(room.min(bytes.len()));
+            self.received += next.len() as u64;
+            self.gathered.push(next);
+            if self.received.is_multiple_of(PIECE as u64) {
+                self.pass_on().await?;
+            }
         }
         Ok(())
     }
@@ -117,7 +126,6 @@ impl Landing {
 
     async fn pass_on(&mut self) -> io::Result<()> {
         let piece = Piece::Bytes(std::mem::take(&mut self.gathered).into());
-        self.gathered_size = 0;
         let hashed = self.hasher.send(piece.clone()).await;
         let written = self.writer.send(piece).await;
         if hashed.is_ok() && written.is_ok() {
@@ -157,18 +165,21 @@ fn write(
     at: u64,
     mut pieces: mpsc::Receiver<Piece>,
     content: &FileContent,
+    is_awaited: bool,
 ) -> io::Result<()> {
     let is_whole = thread::scope(|scope| {
         let mut output = Output {
             scope,
             file,
             at,
-            flags: match content.size >= LARGE {
-                true => UNCACHED,
-                false => ReadWriteFlags::empty(),
-            },
+            flags: ReadWriteFlags::empty(),
             write_back: None,
         };
+        match (content.size >= LARGE, is_awaited) {
+            (true, true) => output.sync_meanwhile()?,
+            (true, false) => output.flags = UNCACHED,
+            (false, _) => {}
+        }
         let is_whole = loop {
             match pieces.blocking_recv() {
                 Some(Piece::Bytes(bytes)) => output.write(&bytes)?,
@@ -194,7 +205,7 @@ struct Output<'scope, 'env> {
     /// Where the next bytes belong.
     at: u64,
     flags: ReadWriteFlags,
-    /// What brings a large file to the disk where [`UNCACHED`] is not supported.
+    /// What brings a large file to the disk that stays in the cache.
     write_back: Option<WriteBack<'scope>>,
 }
 
@@ -202,8 +213,7 @@ impl Output<'_, '_> {
     fn write(&mut self, bytes: &[Bytes]) -> io::Result<()> {
         let written = match self.try_write(bytes) {
             Err(error) if self.flags == UNCACHED && is_unsupported(&error) => {
-                self.flags = ReadWriteFlags::empty();
-                self.write_back = Some(WriteBack::of(self.scope, self.file)?);
+                self.sync_meanwhile()?;
                 self.try_write(bytes)?
             }
             written => written?,
@@ -212,6 +222,12 @@ impl Output<'_, '_> {
         if let Some(write_back) = &mut self.write_back {
             write_back.wrote(written);
         }
+        Ok(())
+    }
+
+    fn sync_meanwhile(&mut self) -> io::Result<()> {
+        self.flags = ReadWriteFlags::empty();
+        self.write_back = Some(WriteBack::of(self.scope, self.file)?);
         Ok(())
     }
 
@@ -275,35 +291,29 @@ fn time(nanoseconds: i64) -> SystemTime {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use std::env::temp_dir;
     use std::io::Read as _;
-    use std::path::Path;
 
     use super::*;
 
     #[test]
-    fn a_large_file_is_written_wherever_it_is() {
+    fn a_large_file_is_written_where_none_can_leave_the_cache() {
+        // What is on a tmpfs is nowhere else.
+        let mut file = tempfile::tempfile_in("/dev/shm").unwrap();
         let pieces = [Bytes::from("abc"), Bytes::new(), Bytes::from("d")];
-        // What is on a tmpfs is nowhere else, so it cannot leave the cache; elsewhere it may.
-        for (directory, is_synced) in [(Path::new("/dev/shm"), Some(true)), (&temp_dir(), None)] {
-            let mut file = tempfile::tempfile_in(directory).unwrap();
-            thread::scope(|scope| {
-                let mut output = Output {
-                    scope,
-                    file: &file,
-                    at: 0,
-                    flags: UNCACHED,
-                    write_back: None,
-                };
-                output.write(&pieces).unwrap();
-                output.write(&pieces).unwrap();
-                let was_synced = output.write_back.is_some();
-                assert_eq!(was_synced, is_synced.unwrap_or(was_synced));
-                output.write_back.map_or(Ok(()), WriteBack::finish).unwrap();
-            });
-            let mut found = String::new();
-            file.read_to_string(&mut found).unwrap();
-            assert_eq!(found, "abcdabcd");
-        }
+        thread::scope(|scope| {
+            let mut output = Output {
+                scope,
+                file: &file,
+                at: 0,
+                flags: UNCACHED,
+                write_back: None,
+            };
+            output.write(&pieces).unwrap();
+            output.write(&pieces).unwrap();
+            output.write_back.unwrap().finish().unwrap();
+        });
+        let mut found = String::new();
+        file.read_to_string(&mut found).unwrap();
+        assert_eq!(found, "abcdabcd");
     }
 }

@@ -245,7 +245,8 @@ impl Pull<'_> {
     }
 
     async fn begin(&self, partial: PartialFile) -> Result<Landing, PullError> {
-        let landing = self.stored(Landing::begin(partial, self.content).await)?;
+        let is_awaited = self.hurry.is_cancelled();
+        let landing = self.stored(Landing::begin(partial, self.content, is_awaited).await)?;
         self.arriving
             .received
             .store(landing.received(), Ordering::Relaxed);

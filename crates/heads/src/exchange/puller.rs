@@ -18,8 +18,8 @@ use super::pull::{Arriving, Pull};
 use super::sources::Sources;
 use super::{Peers, PullError, RateLimit, Trees};
 
-/// A file of this size or more is large: few come at a time, and each has its place on disk reserved and is synced
-/// while it arrives.
+/// A file of this size or more is large: few come at a time, and each has its place on disk reserved and goes there while
+/// it arrives.
 pub(super) const LARGE: u64 = 16 << 20;
 /// How many files that are not large are pulled at a time.
 const SMALL_PULLS: usize = 4;
