@@ -24,7 +24,7 @@ use crate::config::Settings;
 use crate::data_directory::{DATABASE, DataDirectory, make_directory};
 use crate::error::Error;
 
-/// How long a file is asked for that no head gives.
+/// How long a file is asked for that no head gives, while nothing else comes either.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many files are asked for at a time; how many come, the puller decides.
@@ -194,7 +194,7 @@ async fn pull(
     path: FilePath,
     content: FileContent,
 ) -> Result<(), Error> {
-    let began = Instant::now();
+    let mut last = (puller.status().bytes, Instant::now());
     loop {
         let error = match puller.pull(&path, &content, Urgency::Background).await {
             Ok(()) => return Ok(()),
@@ -205,8 +205,12 @@ async fn pull(
         if listed.and_then(|listed| listed.version.content) != Some(content) {
             return Ok(());
         }
+        let bytes = puller.status().bytes;
+        if bytes != last.0 {
+            last = (bytes, Instant::now());
+        }
         match &error {
-            PullError::NoSource { .. } | PullError::Alone { .. } if began.elapsed() < PATIENCE => {
+            PullError::NoSource { .. } | PullError::Alone { .. } if last.1.elapsed() < PATIENCE => {
                 sleep(error.retry_after()).await;
             }
             _ => {
