@@ -172,12 +172,11 @@ fn write(
             scope,
             file,
             at,
-            flags: ReadWriteFlags::empty(),
-            write_back: None,
+            way: Way::Cached,
         };
         match (content.size >= LARGE, is_awaited) {
             (true, true) => output.sync_meanwhile()?,
-            (true, false) => output.flags = UNCACHED,
+            (true, false) => output.way = Way::Uncached,
             (false, _) => {}
         }
         let is_whole = loop {
@@ -187,7 +186,9 @@ fn write(
                 None => break false,
             }
         };
-        output.write_back.map_or(Ok(()), WriteBack::finish)?;
+        if let Way::Synced(write_back) = output.way {
+            write_back.finish()?;
+        }
         Ok::<_, io::Error>(is_whole)
     })?;
     if is_whole {
@@ -204,40 +205,51 @@ struct Output<'scope, 'env> {
     file: &'scope File,
     /// Where the next bytes belong.
     at: u64,
-    flags: ReadWriteFlags,
-    /// What brings a large file to the disk that stays in the cache.
-    write_back: Option<WriteBack<'scope>>,
+    way: Way<'scope>,
+}
+
+/// How what is written gets to the disk.
+enum Way<'scope> {
+    /// When the system likes, or with the sync at the end: the file is small.
+    Cached,
+    /// By syncs while it is written; it stays in the cache.
+    Synced(WriteBack<'scope>),
+    /// See [`UNCACHED`].
+    Uncached,
 }
 
 impl Output<'_, '_> {
     fn write(&mut self, bytes: &[Bytes]) -> io::Result<()> {
         let written = match self.try_write(bytes) {
-            Err(error) if self.flags == UNCACHED && is_unsupported(&error) => {
+            Err(error) if matches!(self.way, Way::Uncached) && is_unsupported(&error) => {
                 self.sync_meanwhile()?;
                 self.try_write(bytes)?
             }
             written => written?,
         };
         self.at += written as u64;
-        if let Some(write_back) = &mut self.write_back {
+        if let Way::Synced(write_back) = &mut self.way {
             write_back.wrote(written);
         }
         Ok(())
     }
 
     fn sync_meanwhile(&mut self) -> io::Result<()> {
-        self.flags = ReadWriteFlags::empty();
-        self.write_back = Some(WriteBack::of(self.scope, self.file)?);
+        self.way = Way::Synced(WriteBack::of(self.scope, self.file)?);
         Ok(())
     }
 
     /// Writes all of `bytes`: how many.
     fn try_write(&self, bytes: &[Bytes]) -> io::Result<usize> {
+        let flags = match self.way {
+            Way::Uncached => UNCACHED,
+            Way::Cached | Way::Synced(_) => ReadWriteFlags::empty(),
+        };
         let mut slices: Vec<_> = bytes.iter().map(|bytes| IoSlice::new(bytes)).collect();
         let mut left = &mut slices[..];
         let mut written = 0;
         while !left.is_empty() {
-            match pwritev2(self.file, left, self.at + written as u64, self.flags) {
+            match pwritev2(self.file, left, self.at + written as u64, flags) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     written += count;
@@ -305,12 +317,14 @@ mod tests {
                 scope,
                 file: &file,
                 at: 0,
-                flags: UNCACHED,
-                write_back: None,
+                way: Way::Uncached,
             };
             output.write(&pieces).unwrap();
             output.write(&pieces).unwrap();
-            output.write_back.unwrap().finish().unwrap();
+            let Way::Synced(write_back) = output.way else {
+                panic!("nothing brings it to the disk");
+            };
+            write_back.finish().unwrap();
         });
         let mut found = String::new();
         file.read_to_string(&mut found).unwrap();
